@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The one Makefile: kernel rooms -> heddle.o -> APP linked to it, twice, so that the image holds a
+# table of its own functions. No configure step; a new source file, test or example is just a file.
+
+ARCH = x86_64
+MODE = $(if $(filter hostile,$(TEST)),hostile,normal)
+APP = examples/http
+BUILD = build
+T =
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDEXPANSION:
+MAKEFLAGS += -rR --no-print-directory
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+# ---- what was asked for, checked before anything is done ----
+
+GOALS := help run build test test-images tidy clean deps newlib
+RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE KVM KOPTS
+VARS := APP ARCH MODE BUILD TEST T V $(RUN_VARS)
+given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
+one_of = $(if $(filter-out $2,$($1))$(word 2,$($1)),$(error \
+    $1=$($1): must be one of: $2))
+bad := $(filter-out $(GOALS) build/%,$(MAKECMDGOALS))
+$(if $(bad),$(error unknown goal: $(bad); there are: $(GOALS)))
+bad := $(filter-out $(VARS) -*,$(given))
+$(if $(bad),$(error unknown option: $(bad); there are: $(VARS)))
+# Words are passed on as they were typed: a $ in ARGS is the application's.
+$(foreach v,$(filter $(RUN_VARS) APP,$(given)),$(eval override $v := $$(value $v)))
+$(if $(filter aarch64 host,$(ARCH)),$(error ARCH=$(ARCH): this version runs on x86_64 only))
+$(call one_of,ARCH,x86_64)
+$(call one_of,MODE,normal hostile debug)
+$(if $(filter TEST,$(given)),$(call one_of,TEST,hostile))
+$(if $(and $(TEST),$(filter-out test test-images,$(MAKECMDGOALS))),$(error \
+    TEST=hostile belongs to 'make test'; use MODE=hostile here))
+$(if $(and $(TEST),$(filter-out hostile,$(MODE))),$(error TEST=hostile contradicts MODE=$(MODE)))
+$(if $(word 2,$(APP)),$(error APP='$(APP)': must be one path without blanks))
+
+# ---- tools and flags ----
+
+CC := gcc
+LD := ld
+OBJCOPY := objcopy
+STRIP := strip
+B := $(BUILD)/$(ARCH)-$(MODE)
+NL := build/newlib-$(ARCH)
+Q := $(if $V,,@)
+say = $(if $V,,@echo "  $1";)
+quote = '$(subst ','\'',$1)'
+
+CFLAGS_x86_64 := -mno-red-zone -fcf-protection=none -fno-pic -fno-pie
+COMMON := -std=gnu11 -O2 -g $(CFLAGS_$(ARCH)) -ffunction-sections -fdata-sections \
+    -fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables \
+    -fno-common -ffile-prefix-map=$(CURDIR)/= -U__linux__ -U__gnu_linux__ -U__linux -Ulinux \
+    -nostdinc -Iinclude -isystem $(shell $(CC) -print-file-name=include) \
+    -isystem $(NL)/include
+KFLAGS := $(COMMON) -ffreestanding -fvisibility=hidden -I. -Iarch/$(ARCH) -mgeneral-regs-only \
+    -DHOSTILE=$(if $(filter hostile,$(MODE)),1,0) -DDEBUG=$(if $(filter debug,$(MODE)),1,0) \
+    -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+    -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wno-unused-parameter
+AFLAGS := $(COMMON) -D__heddle__=1 -Wall
+TFLAGS := $(AFLAGS) -I. -Iarch/$(ARCH) $(filter -DHOSTILE% -DDEBUG%,$(KFLAGS))
+LFLAGS := -nostdlib -static -no-pie -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
+    -Wl,-z,noexecstack -Wl,--build-id=none -Wl,--no-warn-rwx-segments
+LIBS := -Wl,--start-group $(NL)/lib/libc.a $(NL)/lib/libm.a -lgcc -Wl,--end-group
+# The memory and string functions must not be turned into calls of themselves.
+FLAGS_lib := -fno-tree-loop-distribute-patterns
+FLAGS_libc := -D_GNU_SOURCE
+
+# ---- the kernel ----
+
+ROOMS := lib kernel sched drivers net libc arch/$(ARCH) boot/$(ARCH)
+SRCS := $(sort $(foreach r,$(ROOMS),$(wildcard $r/*.c $r/*.S)))
+OBJS := $(SRCS:%=$B/%.o)
+
+$B/%.c.o: %.c $B/flags $(NL)/stamp
+	$(call say,CC $<)mkdir -p $(@D); $(CC) $(KFLAGS) $(FLAGS_$(<D)) -MMD -MP -c -o $@ $<
+
+$B/%.S.o: %.S $B/flags $(NL)/stamp
+	$(call say,AS $<)mkdir -p $(@D); $(CC) $(KFLAGS) -MMD -MP -c -o $@ $<
+
+$B/heddle-all.o: $(OBJS) $B/objects
+	$(call say,LD $@)$(LD) -r -o $@ $(OBJS)
+
+# Everything not marked for applications becomes local: they may use any other name.
+$B/heddle.o: $B/heddle-all.o
+	$(Q)$(OBJCOPY) --localize-hidden $< $@
+
+$B/linker.ld: linker.ld $B/flags
+	$(Q)$(CC) -E -P -x c $(CFLAGS_$(ARCH)) $< -o $@
+
+# Files that change only when what they hold does.
+$B/flags $B/objects: FORCE
+	$(Q)mkdir -p $(@D); printf '%s\n' $(call quote,$($(@F)-text)) >$@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+flags-text = $(KFLAGS) $(AFLAGS) $(LFLAGS) $(shell $(CC) -dumpfullversion)
+objects-text = $(OBJS)
+
+# ---- images ----
+# $(call image,ID,SOURCES,KERNEL,FLAGS): rules for $B/ID.elf, what is booted, and $B/ID.debug, the
+# same with symbols for gdb. Objects live in a folder of the ID.
+
+define image
+$(foreach s,$2,$(eval $(call app_object,$1,$s,$4)))
+$B/$1.debug: $(foreach s,$2,$B/$1.d/$(notdir $s).o) $B/$3 $B/linker.ld tools/symtab $(NL)/stamp
+	$$(call say,LINK $B/$1.elf)set -e; d=$B/$1.d; \
+	objs="$$(filter %.o,$$^)"; \
+	$(CC) $(LFLAGS) -Wl,-T,$B/linker.ld -o $$$$d/pass1 $$$$objs $(LIBS); \
+	tools/symtab $$$$d/pass1 >$$$$d/symtab.S; \
+	$(CC) -c -o $$$$d/symtab.o $$$$d/symtab.S; \
+	$(CC) $(LFLAGS) -Wl,-T,$B/linker.ld -o $$@ $$$$objs $$$$d/symtab.o $(LIBS); \
+	rm -f $$$$d/pass1
+$B/$1.elf: $B/$1.debug
+	$(Q)$(STRIP) -o $$@ $$<
+-include $(foreach s,$2,$B/$1.d/$(notdir $s).d)
+endef
+
+define app_object
+$B/$1.d/$(notdir $2).o: $2 $B/flags $(NL)/stamp
+	$$(call say,CC $2)mkdir -p $$(@D); $(CC) $3 -I$(dir $2) -MMD -MP -c -o $$@ $$<
+endef
+
+app_name = $(basename $(notdir $(patsubst %/,%,$1)))
+app_id = app/$(call app_name,$1)-$(shell realpath -m $1 | cksum | cut -d' ' -f1)
+app_srcs = $(if $(filter %.c,$1),$(wildcard $1),$(sort $(wildcard $(patsubst %/,%,$1)/*.c)))
+
+wants_app := $(filter run build,$(MAKECMDGOALS))
+ifneq ($(wants_app),)
+APP_SRCS := $(call app_srcs,$(APP))
+$(if $(APP_SRCS),,$(error APP=$(APP): $(if $(wildcard $(APP)),there is no .c file in it,\
+    no such directory or .c file)))
+APP_ID := $(call app_id,$(APP))
+$(eval $(call image,$(APP_ID),$(APP_SRCS),heddle.o,$(AFLAGS)))
+endif
+
+# Boot tests probe internals, so they see every header and link to the kernel with all its names.
+TESTS := $(patsubst tests/boot/%.c,%,$(wildcard tests/boot/$(or $T,*).c))
+EXAMPLES := $(patsubst examples/%/,%,$(filter %/,$(wildcard examples/*/)))
+ifneq ($(filter test-images,$(MAKECMDGOALS)),)
+$(foreach t,$(TESTS),$(eval $(call image,boot/$t,tests/boot/$t.c,heddle-all.o,$(TFLAGS))))
+$(foreach e,$(EXAMPLES),$(eval $(call image,examples/$e,$(wildcard examples/$e/*.c),heddle.o,$(AFLAGS))))
+endif
+
+-include $(OBJS:.o=.d)
+
+# ---- goals ----
+
+.PHONY: $(GOALS) FORCE deps-run
+FORCE:
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' Makefile
+
+#: make run [APP=dir|file.c]    build an application and boot it (default: examples/http)
+#: make build [APP=...]         only build it and print the image's name
+#: make test [T=name]           run the tests; TEST=hostile makes the rare happen all the time
+#: make tidy                    check the rules of the source tree
+#: make deps                    install the Debian packages that are missing
+#: make newlib                  build the C library (done by itself when needed)
+#: make clean                   remove what was built, but for the C library
+#:
+#: Options of make run, and of tools/run, whose exit status is the application's:
+#:   APP=examples/http          a directory of .c files, or one .c file, anywhere
+#:   ARCH=x86_64                the machine; MACHINE=q35|microvm which model of it
+#:   SMP=2 MEM=512M             cores (1 to 64) and memory
+#:   ARGS="a 'b c'"             the application's arguments
+#:   PORTS="8080:80 9000:9000"  host:guest TCP ports
+#:   BOOT=direct                how the image is started
+#:   LOG=0                      nothing on the console but what the application prints
+#:   TIMEOUT=10                 end the run after so many seconds, with status 124
+#:   KVM=auto                   0 never, 1 always, auto where a short probe boots under it
+#:   KOPTS="slice_us=100"       options for the kernel
+#:   MODE=normal                hostile: do the rare thing every time; debug: check lock order
+#: Also: V=1 shows the commands, BUILD=dir puts what is built elsewhere.
+
+run: $B/$(APP_ID).elf
+	@HEDDLE_DIE_WITH_PARENT=1 exec tools/run --image $< $(foreach v,APP ARCH MODE $(filter $(RUN_VARS),$(given)),\
+	    $(call quote,$v=$($v)))
+
+build: $B/$(APP_ID).elf
+	@echo $<
+
+test-images: $(TESTS:%=$B/boot/%.elf) $(if $T,,$(EXAMPLES:%=$B/examples/%.elf))
+
+test:
+	@tools/deps test
+	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --arch $(ARCH) --mode $(MODE) --build $(BUILD) $(call quote,$T)
+
+tidy:
+	@exec tools/tidy
+
+clean:
+	rm -rf $(filter-out build/newlib-% build/kvm-%,$(wildcard $(BUILD)/*))
+
+deps:
+	@tools/deps test
+
+deps-run:
+	@tools/deps run
+
+newlib: $(NL)/stamp
+
+$(NL)/stamp: tools/newlib $(wildcard /usr/src/newlib/*.tar.xz) | deps-run
+	@tools/newlib $(ARCH) $(NL)
+	@touch $@
