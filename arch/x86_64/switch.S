@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Context switch. A G that is not running has on its stack, from gp->sp up: r15 r14 r13 r12 rbp rbx and the
+// address to resume at. Vector registers are the caller's to save in the ABI, so a cooperative switch ignores
+// them; only arch_preempt_stub keeps them.
+
+#define G_SP 0
+#define G_STACK_TOP 8
+#define G_PREEMPT_OFF 24
+
+    .section .text.arch_switch, "ax"
+
+// void arch_mcall(void (*fn)(struct g *))
+// preempt_off is raised first: were the G preempted and moved between reading this core's g0 and going there,
+// it would arrive on another core's stack; and sp is stored only when no interrupt can switch away from it again.
+    .globl arch_mcall
+    .type arch_mcall, @function
+arch_mcall:
+    movq %gs:0, %rax
+    incl G_PREEMPT_OFF(%rax)
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, G_SP(%rax)
+    movq %gs:8, %rcx
+    movq %rcx, %gs:0
+    movq G_STACK_TOP(%rcx), %rsp
+    decl G_PREEMPT_OFF(%rax)
+    movq %rdi, %rdx
+    movq %rax, %rdi
+    xorl %ebp, %ebp
+    call *%rdx
+    ud2
+    .size arch_mcall, . - arch_mcall
+
+// void arch_gogo(struct g *)
+// The stack first, the current G second: an interrupt between the two still sees g0, which is never preempted.
+    .globl arch_gogo
+    .type arch_gogo, @function
+arch_gogo:
+    movq G_SP(%rdi), %rsp
+    movq %rdi, %gs:0
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    ret
+    .size arch_gogo, . - arch_gogo
+
+// void arch_call_on_stack(uintptr_t top, void (*fn)(void))
+    .globl arch_call_on_stack
+    .type arch_call_on_stack, @function
+arch_call_on_stack:
+    movq %rdi, %rsp
+    xorl %ebp, %ebp
+    call *%rsi
+    ud2
+    .size arch_call_on_stack, . - arch_call_on_stack
+
+// Where a preempted goroutine finds itself: the trap handler made it look as though the interrupted instruction
+// had called this, with 128 bytes of a red zone skipped. Everything the G can see is saved here, on its stack.
+    .globl arch_preempt_stub
+    .type arch_preempt_stub, @function
+arch_preempt_stub:
+    pushfq
+    pushq %rbp
+    movq %rsp, %rbp
+    pushq %rax
+    pushq %rbx
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    cld
+    movl arch_xsave_size(%rip), %ecx
+    movq %rsp, %rbx
+    subq %rcx, %rsp
+    andq $-64, %rsp
+    cmpb $0, arch_have_xsave(%rip)
+    je 1f
+    // The header beyond the legacy area must be zero for xrstor to take it.
+    xorl %eax, %eax
+    movq %rax, 512(%rsp)
+    movq %rax, 520(%rsp)
+    movq %rax, 528(%rsp)
+    movq %rax, 536(%rsp)
+    movq %rax, 544(%rsp)
+    movq %rax, 552(%rsp)
+    movq %rax, 560(%rsp)
+    movq %rax, 568(%rsp)
+    movl $-1, %eax
+    movl $-1, %edx
+    xsave64 (%rsp)
+    call preempt_park
+    movl $-1, %eax
+    movl $-1, %edx
+    xrstor64 (%rsp)
+    jmp 2f
+1:  fxsave64 (%rsp)
+    call preempt_park
+    fxrstor64 (%rsp)
+2:  movq %rbx, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rbx
+    popq %rax
+    popq %rbp
+    popfq
+    ret $128
+    .size arch_preempt_stub, . - arch_preempt_stub
+
+// int arch_setjmp(struct arch_jmp *)
+    .globl arch_setjmp
+    .type arch_setjmp, @function
+arch_setjmp:
+    movq %rbx, 0(%rdi)
+    movq %rbp, 8(%rdi)
+    movq %r12, 16(%rdi)
+    movq %r13, 24(%rdi)
+    movq %r14, 32(%rdi)
+    movq %r15, 40(%rdi)
+    leaq 8(%rsp), %rax
+    movq %rax, 48(%rdi)
+    movq (%rsp), %rax
+    movq %rax, 56(%rdi)
+    xorl %eax, %eax
+    ret
+    .size arch_setjmp, . - arch_setjmp
+
+// void arch_longjmp(struct arch_jmp *)
+    .globl arch_longjmp
+    .type arch_longjmp, @function
+arch_longjmp:
+    movq 0(%rdi), %rbx
+    movq 8(%rdi), %rbp
+    movq 16(%rdi), %r12
+    movq 24(%rdi), %r13
+    movq 32(%rdi), %r14
+    movq 40(%rdi), %r15
+    movq 48(%rdi), %rsp
+    movl $1, %eax
+    jmp *56(%rdi)
+    .size arch_longjmp, . - arch_longjmp
+
+    .section .note.GNU-stack, "", @progbits

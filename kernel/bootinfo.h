@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What every way of booting tells the kernel, and all it tells.
+#ifndef KERNEL_BOOTINFO_H
+#define KERNEL_BOOTINFO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BOOT_MAX_RANGES 64
+
+enum mem_kind { MEM_USABLE, MEM_ACPI, MEM_RESERVED };
+
+struct mem_range {
+    uint64_t start, end; // physical, end exclusive
+    enum mem_kind kind;
+};
+
+struct bootinfo {
+    const char *loader;  // "pvh"
+    const char *cmdline; // never NULL
+    struct mem_range ranges[BOOT_MAX_RANGES];
+    size_t n_ranges;
+    size_t n_dropped;    // ranges beyond BOOT_MAX_RANGES
+    uint64_t rsdp_pa;    // 0: not told
+};
+
+// main.c
+
+// The kernel. Context: the boot core, interrupts off, the first 4 GiB mapped, boot stack.
+_Noreturn void kernel_main(const struct bootinfo *bi);
+
+// bootinfo.c
+
+// Sorts the ranges, drops empty ones and gives what overlaps to the more reserved kind; takes the kernel image and
+// the first MiB out of usable memory.
+void bootinfo_normalise(struct bootinfo *bi);
+
+#endif

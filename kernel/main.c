@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From a boot loader's hands to the main goroutine, one step a line.
+
+#include "arch/arch.h"
+#include "kernel/app.h"
+#include "kernel/bootinfo.h"
+#include "kernel/clock.h"
+#include "kernel/cmdline.h"
+#include "kernel/console.h"
+#include "kernel/heap.h"
+#include "kernel/page.h"
+#include "kernel/panic.h"
+#include "kernel/print.h"
+#include "sched/sched.h"
+
+static struct g boot_g0 = { .name = "g0", .m = &ms[0] };
+
+// Memory the boot tables do not map yet is added once the kernel's own do.
+#define BOOT_MAPPED (1ull << 32)
+
+static void add_memory(const struct bootinfo *bi, uint64_t from, uint64_t to)
+{
+    for (size_t i = 0; i < bi->n_ranges; i++) {
+        const struct mem_range *r = &bi->ranges[i];
+        if (r->kind != MEM_USABLE)
+            continue;
+        uint64_t start = MAX(r->start, from), end = MIN(r->end, to);
+        if (start < end)
+            page_add_range(start, end);
+    }
+}
+
+static void init_boot_core(void)
+{
+    ms[0].g0 = &boot_g0;
+    ms[0].hw_deadline_ns = INT64_MAX;
+    ms[0].tick_ns = INT64_MAX;
+    atomic_store_explicit(&boot_g0.status, G_RUNNING, memory_order_relaxed);
+    arch_cpu_init_boot(&ms[0]);
+}
+
+static void main_goroutine(void *unused)
+{
+    drivers_init();
+    libc_start(unused);
+}
+
+void kernel_main(const struct bootinfo *boot)
+{
+    static struct bootinfo bi;
+    init_boot_core();                   // the current G, traps
+    bi = *boot;
+    console_init();                     // the first output
+    cmdline_init(bi.cmdline);
+    console_configure();
+    bootinfo_normalise(&bi);
+    add_memory(&bi, 0, BOOT_MAPPED);
+    arch_mmu_init(&bi);                 // page tables with permissions
+    add_memory(&bi, BOOT_MAPPED, UINT64_MAX);
+    arch_machine_init(&bi);             // cores, interrupt controllers
+    arch_clock_init();
+    unsigned cores = arch_core_count();
+    page_set_cores(cores);
+    heap_init();
+    klog("heddle: %lu MiB, %u core%s, booted by %s", (unsigned long)(page_total() >> 8), cores,
+         cores == 1 ? "" : "s", bi.loader);
+    sched_init(cores);
+    sched_start(main_goroutine, NULL);  // other cores, main goroutine; never returns
+}
