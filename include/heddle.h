@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// All of Heddle's public interface.
+#ifndef HEDDLE_H
+#define HEDDLE_H
+
+#include <heddle/chan.h>
+#include <heddle/go.h>
+#include <heddle/net.h>
+#include <heddle/sync.h>
+#include <heddle/time.h>
+
+#endif

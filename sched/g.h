@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// G, M and P: a goroutine, a core, and the right to run goroutines.
+//
+// Ownership follows Go's runtime. A G's status says who may touch it (see enum g_status). An M is a
+// core and never goes away. A P belongs to the M whose m->p points at it; a P in the idle mask belongs
+// to nobody and is taken by clearing its bit.
+#ifndef SCHED_G_H
+#define SCHED_G_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/spinlock.h"
+#include "lib/util.h"
+
+#ifndef RUNQ_SIZE
+#define RUNQ_SIZE (HOSTILE ? 4 : 256)
+#endif
+#define MAX_CORES 64
+#define G_REENT_SIZE 192
+
+struct m;
+struct p;
+struct trap_frame;
+struct defer;
+struct try_frame;
+
+enum g_status {
+    G_IDLE,      // just allocated; owned by its allocator
+    G_RUNNABLE,  // on exactly one run queue; its stack is owned by nobody
+    G_RUNNING,   // owned by g->m; not on a run queue
+    G_SYSCALL,   // runs without a P between go_block_enter and go_block_exit
+    G_WAITING,   // parked; whoever is to call goready owns it
+    G_DEAD,      // on a free list; its stack may be reused
+    G_PREEMPTED, // between being stopped by an interrupt and being queued
+};
+
+// Why a goroutine waits; the strings stand in park.c and are unique.
+enum wait_reason {
+    WAIT_NONE,
+    WAIT_CHAN_RECV,
+    WAIT_CHAN_SEND,
+    WAIT_CHAN_RECV_NIL,
+    WAIT_CHAN_SEND_NIL,
+    WAIT_SELECT,
+    WAIT_SELECT_EMPTY,
+    WAIT_SLEEP,
+    WAIT_MUTEX,
+    WAIT_RWMUTEX_READ,
+    WAIT_RWMUTEX_WRITE,
+    WAIT_WAITGROUP,
+    WAIT_COND,
+    WAIT_SEMA,
+    WAIT_ONCE,
+    WAIT_ACCEPT,
+    WAIT_DIAL,
+    WAIT_NET_READ,
+    WAIT_NET_WRITE,
+    WAIT_PACKET,
+    WAIT_ARP,
+    WAIT_DHCP,
+    WAIT_CONSOLE,
+    WAIT_STDIO,
+    WAIT_REASONS
+};
+
+struct g {
+    // Saved by the context switch; read by assembly at these offsets (arch/*/offsets).
+    uintptr_t sp;        // 0: where to resume, while not running
+    uintptr_t stack_top; // 8: first byte above the stack; where a g0 begins afresh
+    struct m *m;         // 16: the core that runs it, NULL otherwise
+
+    // Written by the running goroutine itself and by interrupts on its core.
+    uint32_t preempt_off;  // 24: > 0: may not be preempted. Nesting count; legal to raise at any time
+    _Atomic(bool) preempt_pending; // 28: must yield when preempt_off reaches 0. Legal to set late
+
+    _Atomic(uint32_t) status;      // enum g_status; the owner's to change, compare-and-swap
+    enum wait_reason wait_reason;  // owner; meaningful in G_WAITING
+    int64_t wait_since_ns;         // owner; time_mono when it parked, 0 unless the dump wants it
+
+    // Owned by whoever owns the G.
+    struct g *link;     // the run queue, free list or wait queue it is on
+    uint64_t id;
+    void *param;        // handed over by the waker before goready
+    void (*fn)(void *);
+    void *arg;
+    const char *name;
+    uintptr_t stack_lo; // lowest address of the reserved range, the guard page above it excluded
+    struct defer *defers;
+    struct try_frame *tries;
+    struct unwind *panics; // panics and exits under way, newest first; see defer.c
+    struct p *last_p;   // where it ran last, for readying it near its cache
+    uint8_t stack_class; // see stack.c
+    bool reent_ready;    // libc has initialised reent for this goroutine
+    bool is_system;      // the runtime's own; does not keep the machine from a deadlock verdict
+
+    struct g *all_next; // list of every G ever made, set once. guard: publication by release store
+    _Alignas(16) unsigned char reent[G_REENT_SIZE]; // newlib's struct _reent, errno within
+};
+
+struct runq {
+    // Ring of Gs; head is moved by owner and thieves, tail by the owner alone.
+    _Atomic(uint32_t) head;
+    _Atomic(uint32_t) tail;
+    _Atomic(struct g *) next; // runnext: runs before the ring; thieves may take it last
+    _Atomic(struct g *) ring[RUNQ_SIZE];
+};
+
+// An intrusive FIFO of Gs through g->link. Guarded by whatever guards the object it lives in.
+struct gqueue {
+    struct g *head, *tail;
+};
+
+struct timer;
+
+// Timers of one P: a heap linked through the timers themselves. See sched/timer.c.
+struct timers {
+    struct spinlock lock;
+    uint32_t len;             // guard: lock
+    struct timer *root;       // guard: lock
+    _Atomic(int64_t) next_ns; // when of root, INT64_MAX when empty; written under lock
+};
+
+enum p_status { P_IDLE, P_RUNNING, P_SYSCALL, P_STOPPED, P_DEAD };
+
+struct p {
+    uint32_t id;
+    _Atomic(uint32_t) status;
+    _Atomic(struct m *) m;     // back link of m->p, NULL when idle; others read it as a hint
+    _Atomic(struct m *) guard; // the M that last held it and watches its timers while it is idle
+
+    // Owner M only.
+    uint32_t schedtick;  // one more for each slice begun
+    uint64_t switches;
+    int64_t live;        // goroutines started minus ended here; the sum over all Ps is what exists
+    uint32_t rand_state;
+    struct g *gfree;     // dead Gs with warm stacks
+    uint32_t gfree_n;
+    uint64_t next_id, end_id; // goroutine ids taken in batches
+
+    _Alignas(CACHE_LINE) struct runq runq;
+    _Alignas(CACHE_LINE) struct timers timers;
+
+    // Counters for /debug/sched and schedtrace: written by the owner, read by anyone, relaxed.
+    _Alignas(CACHE_LINE) _Atomic(uint64_t) n_switch;
+    _Atomic(uint64_t) n_steal;
+    _Atomic(uint64_t) n_preempt;
+    _Atomic(uint64_t) n_wake;   // Ms woken by IPI
+    _Atomic(uint64_t) n_spawn;
+    _Atomic(uint64_t) n_netpoll; // Gs readied from the network
+};
+
+struct m {
+    uint32_t id; // core number, 0 is the boot core
+    struct g *g0;
+    struct g *curg;
+    struct p *p;
+    struct p *oldp;     // the P it gave up when it last went idle
+    bool spinning;      // owner; counted in sched.nmspinning
+    uint32_t rand_state;
+    uint64_t ranks_held; // debug build: ranks of the spinlocks held
+    bool (*park_commit)(struct g *gp, void *arg); // from gopark to park_m
+    void *park_arg;
+    _Atomic(struct timer *) timer_running; // whose function this M is calling. pairs: TIMER-RUNNING
+    _Atomic(struct p *) nextp; // handed over by whoever claimed this idle M. pairs: M-NEXTP
+
+    // Written by interrupts on this core and by the M with interrupts off.
+    int64_t now_ns;         // the clock as last read here; coarse, for dumps
+    int64_t hw_deadline_ns; // what the core's timer is armed for, INT64_MAX when it is not
+    uint32_t tick_seen;     // p->schedtick at the last slice tick
+    int64_t tick_ns;        // when the next slice tick is due, INT64_MAX when none is armed
+    _Atomic(bool) resched;  // look at timers and the network soon. Legal to set at any time, also by others
+    bool slice_over;        // the running goroutine has used up its slice; goes to the global queue
+    _Atomic(uint64_t) n_irq;
+};
+
+#include <arch_inline.h> // getg(), setg() and the other inlines of arch/arch.h
+
+#endif

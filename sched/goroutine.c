@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The life of a goroutine: go, its first instruction, its end.
+//
+// A G and its stack are never given back to the page level: a dead G keeps its stack warm on a per-P free list,
+// from which go takes it without a lock. Lists longer than GFREE_MAX move half to a global list. Gs with a stack
+// of another class than the default live on that class's global list only.
+
+#include <heddle/go.h>
+
+#include <errno.h>
+
+#include "kernel/heap.h"
+#include "kernel/panic.h"
+#include "sched/defer.h"
+#include "sched/sched.h"
+
+enum { GFREE_MAX = HOSTILE ? 2 : 64, ID_BATCH = 16, STACK_CLASSES = 32 };
+
+void (*sched_goroutine_exit_hook)(struct g *gp);
+
+static struct {
+    struct spinlock lock;
+    struct g *free[STACK_CLASSES]; // guard: lock
+} gfree = { .lock = SPINLOCK_INIT(LOCK_GFREE) };
+
+static _Atomic(struct g *) all_gs; // every G ever made; a G is published by release. pairs: ALL-GS
+static _Atomic(uint64_t) last_id;
+
+struct g *g_all(void)
+{
+    // pairs: ALL-GS
+    return atomic_load_explicit(&all_gs, memory_order_acquire);
+}
+
+struct g *g_new(size_t stack_max)
+{
+    struct g *gp = heap_zalloc(sizeof(*gp));
+    if (!gp)
+        return NULL;
+    if (!stack_alloc(gp, stack_max)) {
+        heap_free(gp);
+        return NULL;
+    }
+    atomic_store_explicit(&gp->status, G_DEAD, memory_order_relaxed);
+    struct g *head = atomic_load_explicit(&all_gs, memory_order_relaxed);
+    do {
+        gp->all_next = head;
+        // pairs: ALL-GS
+    } while (!atomic_compare_exchange_weak_explicit(&all_gs, &head, gp, memory_order_release,
+                                                    memory_order_relaxed));
+    return gp;
+}
+
+static struct g *take_global(unsigned class)
+{
+    spin_lock(&gfree.lock);
+    struct g *gp = gfree.free[class];
+    if (gp)
+        gfree.free[class] = gp->link;
+    spin_unlock(&gfree.lock);
+    return gp;
+}
+
+// Context: not preemptible, p owned.
+static struct g *gfree_get(struct p *p, unsigned class)
+{
+    if (class != stack_class_of(STACK_DEFAULT))
+        return take_global(class);
+    struct g *gp = p->gfree;
+    if (gp) {
+        p->gfree = gp->link;
+        p->gfree_n--;
+        return gp;
+    }
+    return gfree.free[class] ? take_global(class) : NULL;
+}
+
+// Context: g0, p owned. gp is G_DEAD and off its stack.
+static void gfree_put(struct p *p, struct g *gp)
+{
+    bool local = gp->stack_class == stack_class_of(STACK_DEFAULT);
+    if (local) {
+        gp->link = p->gfree;
+        p->gfree = gp;
+        if (++p->gfree_n <= GFREE_MAX)
+            return;
+    }
+    spin_lock(&gfree.lock);
+    if (!local) {
+        gp->link = gfree.free[gp->stack_class];
+        gfree.free[gp->stack_class] = gp;
+    }
+    while (local && p->gfree_n > GFREE_MAX / 2) {
+        gp = p->gfree;
+        p->gfree = gp->link;
+        p->gfree_n--;
+        gp->link = gfree.free[gp->stack_class];
+        gfree.free[gp->stack_class] = gp;
+    }
+    spin_unlock(&gfree.lock);
+}
+
+static uint64_t new_id(struct p *p)
+{
+    if (p->next_id == p->end_id) {
+        p->next_id = atomic_fetch_add_explicit(&last_id, ID_BATCH, memory_order_relaxed) + 1;
+        p->end_id = p->next_id + ID_BATCH;
+    }
+    return p->next_id++;
+}
+
+// Context: g0. The last of a goroutine.
+static void exit_m(struct g *gp)
+{
+    struct m *m = getg()->m;
+    struct p *p = m->p;
+    g_set_status(gp, G_RUNNING, G_DEAD);
+    dropg(m, gp);
+    p->live--;
+    gp->name = NULL;
+    gp->param = NULL;
+    gfree_put(p, gp);
+    schedule();
+}
+
+_Noreturn void go_exit(void)
+{
+    struct g *gp = getg();
+    defer_run_all(gp);
+    if (gp->reent_ready && sched_goroutine_exit_hook)
+        sched_goroutine_exit_hook(gp);
+    gp->reent_ready = false;
+    arch_mcall(exit_m);
+    __builtin_unreachable();
+}
+
+// The first thing on a new goroutine's stack.
+static void goroutine_start(void)
+{
+    struct g *gp = getg();
+    gp->fn(gp->arg);
+    go_exit();
+}
+
+struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *arg, bool is_system)
+{
+    preempt_disable();
+    struct p *p = getg()->m->p;
+    struct g *gp = gfree_get(p, stack_class_of(stack_max));
+    if (!gp && !(gp = g_new(stack_max))) {
+        preempt_enable();
+        return NULL;
+    }
+    gp->id = new_id(p);
+    gp->name = name;
+    gp->fn = fn;
+    gp->arg = arg;
+    gp->is_system = is_system;
+    gp->preempt_off = 0;
+    gp->wait_reason = WAIT_NONE;
+    arch_init_context(gp, goroutine_start);
+    g_set_status(gp, G_DEAD, G_RUNNABLE);
+    p->live++;
+    atomic_store_explicit(&p->n_spawn, p->n_spawn + 1, memory_order_relaxed);
+    runq_put(p, gp, true);
+    wakep();
+    preempt_enable();
+    return gp;
+}
+
+int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg)
+{
+    if (!fn)
+        go_panic("go of nil func value");
+    size_t stack_max = attr && attr->stack_max ? attr->stack_max : STACK_DEFAULT;
+    if (stack_class_of(stack_max) >= STACK_CLASSES) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!g_spawn(attr ? attr->name : NULL, stack_max, fn, arg, false)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return 0;
+}
+
+int go(void (*fn)(void *), void *arg)
+{
+    return go_with(NULL, fn, arg);
+}
+
+uint64_t go_id(void)
+{
+    return getg()->id;
+}
+
+size_t go_count(void)
+{
+    int64_t n = 0;
+    for (unsigned i = 0; i < sched.n_m; i++)
+        n += ps[i]->live;
+    return n > 0 ? (size_t)n : 0;
+}
+
+int go_numcpu(void)
+{
+    return (int)sched.n_m;
+}

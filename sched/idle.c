@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Idle Ms and Ps, and how they are woken. The protocol that loses no wake-up:
+//
+//   submitter: (1) publishes the work: runq tail or runnext, global_len, a poller's pending mark
+//              (2) reads idle_p and nmspinning, and wakes an M if there is a P for it and nobody is looking
+//   sleeper:   (1) sets its bit in idle_m, then in idle_p; stops spinning
+//              (2) reads every queue, pending mark and the due timers, and sleeps only if there is nothing
+//
+// All four accesses are sequentially consistent, so at least one of the two sees the other's first step. What
+// a spinning M may miss, it finds in its own step 2 after it stopped spinning: whoever saw nmspinning > 0 had
+// published before that.
+//
+// Between step 2 and the halt, an interrupt may announce work: the last look at nextp, resched and pending
+// is with interrupts off, and arch_idle turns them on and sleeps in one step.
+//
+// Claims: an idle M or P is taken by clearing its bit; whoever clears it owns it. An M whose bit a waker cleared
+// waits for nextp, which the waker is about to store. The bit of M n is set before that of the P it
+// releases, so whoever takes the P finds its guard. A P's guard is the M that last held it, which keeps the
+// core's timer armed for the P's timers while both are idle; an M wants its own P back first, so no
+// idle P is without a guard.
+
+#include "sched/sched.h"
+
+#include "kernel/clock.h"
+#include "kernel/panic.h"
+#include "sched/netpoll.h"
+#include "sched/timer.h"
+
+unsigned pidle_count(void)
+{
+    return (unsigned)__builtin_popcountll(
+        atomic_load_explicit(&sched.idle_p, memory_order_relaxed));
+}
+
+// Clears bit n if it is set: the claim. Acquire: what the releaser of the M or P left. pairs: IDLE-CLAIM
+static bool claim(_Atomic(uint64_t) *mask, unsigned n)
+{
+    uint64_t bit = (uint64_t)1 << n;
+    return (atomic_fetch_and_explicit(mask, ~bit, memory_order_seq_cst) & bit) != 0;
+}
+
+struct p *pidle_get(struct p *wanted)
+{
+    uint64_t mask = atomic_load_explicit(&sched.idle_p, memory_order_seq_cst);
+    if (wanted && (mask >> wanted->id & 1) && claim(&sched.idle_p, wanted->id))
+        return wanted;
+    while ((mask = atomic_load_explicit(&sched.idle_p, memory_order_seq_cst)) != 0) {
+        unsigned n = (unsigned)__builtin_ctzll(mask);
+        if (claim(&sched.idle_p, n))
+            return ps[n];
+    }
+    return NULL;
+}
+
+static void pidle_put(struct p *p)
+{
+    // pairs: IDLE-CLAIM
+    atomic_fetch_or_explicit(&sched.idle_p, (uint64_t)1 << p->id, memory_order_seq_cst);
+}
+
+void acquirep(struct m *m, struct p *p)
+{
+    if (unlikely(m->p != NULL))
+        throw("acquirep: the M has a P");
+    m->p = p;
+    atomic_store_explicit(&p->m, m, memory_order_relaxed);
+    atomic_store_explicit(&p->guard, m, memory_order_relaxed);
+    atomic_store_explicit(&p->status, P_RUNNING, memory_order_relaxed);
+    preempt_arm(m, timers_next(p));
+}
+
+static struct p *releasep(struct m *m)
+{
+    struct p *p = m->p;
+    if (unlikely(!p || atomic_load_explicit(&p->m, memory_order_relaxed) != m))
+        throw("releasep: the M does not hold its P");
+    atomic_store_explicit(&p->status, P_IDLE, memory_order_relaxed);
+    atomic_store_explicit(&p->m, NULL, memory_order_relaxed);
+    m->p = NULL;
+    m->oldp = p;
+    return p;
+}
+
+// An idle M to run p: p's guard if it sleeps, else any; claimed. NULL if all are awake.
+static struct m *midle_get(struct p *p)
+{
+    struct m *guard = atomic_load_explicit(&p->guard, memory_order_relaxed);
+    if (guard && claim(&sched.idle_m, guard->id))
+        return guard;
+    uint64_t mask;
+    while ((mask = atomic_load_explicit(&sched.idle_m, memory_order_seq_cst)) != 0) {
+        unsigned n = (unsigned)__builtin_ctzll(mask);
+        if (claim(&sched.idle_m, n))
+            return &ms[n];
+    }
+    return NULL;
+}
+
+void wakep(void)
+{
+    if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) == 0)
+        return;
+    uint32_t none = 0;
+    if (atomic_load_explicit(&sched.nmspinning, memory_order_seq_cst) != 0 ||
+        !atomic_compare_exchange_strong_explicit(&sched.nmspinning, &none, 1, memory_order_seq_cst,
+                                                 memory_order_relaxed))
+        return;
+    struct p *p = pidle_get(NULL);
+    struct m *m = p ? midle_get(p) : NULL;
+    if (!m) {
+        // Every M is awake already; one that is on its way to sleep looks at the queues again after it
+        // has become claimable.
+        if (p)
+            pidle_put(p);
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+        return;
+    }
+    m->spinning = true;
+    // Hands over p and m->spinning. pairs: M-NEXTP
+    atomic_store_explicit(&m->nextp, p, memory_order_release);
+    struct p *mine = getg()->m->p;
+    if (mine)
+        atomic_fetch_add_explicit(&mine->n_wake, 1, memory_order_relaxed);
+    arch_send_ipi(m->id, IPI_WAKE);
+}
+
+// Anything to do for an M that would have to find a P first?
+static bool work_published(struct m *m)
+{
+    if (atomic_load_explicit(&sched.global_len, memory_order_seq_cst) != 0 || netpoll_pending())
+        return true;
+    for (unsigned i = 0; i < sched.n_p; i++)
+        if (!runq_empty(ps[i]))
+            return true;
+    return m->oldp && timers_next(m->oldp) <= clock_mono_ns();
+}
+
+// Takes the P that a waker handed over, waiting for the short while between its claim and its store.
+static void take_nextp(struct m *m)
+{
+    struct p *p;
+    // pairs: M-NEXTP
+    while (!(p = atomic_load_explicit(&m->nextp, memory_order_acquire)))
+        arch_relax();
+    atomic_store_explicit(&m->nextp, NULL, memory_order_relaxed);
+    acquirep(m, p);
+}
+
+// The M saw work. It leaves the idle set by itself and takes a P; false if there is no P for it, in which case
+// it is idle again and the Ms that hold the Ps will find the work.
+static bool unidle(struct m *m)
+{
+    if (!claim(&sched.idle_m, m->id)) {
+        take_nextp(m);
+        return true;
+    }
+    struct p *p = pidle_get(m->oldp);
+    if (!p) {
+        atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
+        return false;
+    }
+    acquirep(m, p);
+    m->spinning = true;
+    atomic_fetch_add_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    return true;
+}
+
+// A device announced work on a core that can get no P: asks a core that has one to look.
+static void pass_on_netpoll(struct m *m)
+{
+    for (unsigned i = 0; i < sched.n_p; i++) {
+        struct m *other = atomic_load_explicit(&ps[i]->m, memory_order_relaxed);
+        if (other && other != m) {
+            atomic_store_explicit(&other->resched, true, memory_order_seq_cst);
+            arch_send_ipi(other->id, IPI_WAKE);
+            return;
+        }
+    }
+}
+
+static void sleep_once(struct m *m)
+{
+    arch_irq_save();
+    int64_t next = m->oldp ? timers_next(m->oldp) : INT64_MAX;
+    preempt_arm(m, next);
+    if (!atomic_load_explicit(&m->nextp, memory_order_acquire) &&
+        !atomic_load_explicit(&m->resched, memory_order_relaxed) && !netpoll_pending())
+        arch_idle();
+    arch_irq_enable();
+}
+
+static void sleep_until_p(struct m *m)
+{
+    bool passed_on = false;
+    for (;;) {
+        if (work_published(m)) {
+            if (unidle(m))
+                return;
+            if (netpoll_pending() && !passed_on) {
+                pass_on_netpoll(m);
+                passed_on = true;
+            }
+            // All Ps are held; theirs is the work now. Sleep without looking at it again.
+            arch_irq_save();
+            if (!atomic_load_explicit(&m->nextp, memory_order_acquire))
+                arch_idle();
+            arch_irq_enable();
+        } else {
+            passed_on = false;
+            sleep_once(m);
+        }
+        atomic_store_explicit(&m->resched, false, memory_order_relaxed);
+        if (atomic_load_explicit(&m->nextp, memory_order_acquire)) {
+            take_nextp(m);
+            return;
+        }
+    }
+}
+
+void stop_m(struct m *m)
+{
+    struct p *p = releasep(m);
+    // pairs: IDLE-CLAIM
+    atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
+    pidle_put(p);
+    if (m->spinning) {
+        m->spinning = false;
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    }
+    sleep_until_p(m);
+}
+
+void m_main(void)
+{
+    struct m *m = getg()->m;
+    arch_irq_enable();
+    atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
+    sleep_until_p(m);
+    schedule();
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The list of pollers and who polls them. A marker sets `pending` and then sees to it that somebody looks; a core
+// that polls holds `busy`, clears `pending` before it polls and looks at it again after it has let go of `busy`.
+// So a mark made while a poll ends is seen by the poller or by the marker's core. All of these accesses are
+// sequentially consistent, as one half of the wake-up protocol in idle.c.
+
+#include "sched/netpoll.h"
+
+#include "sched/sched.h"
+
+static _Atomic(struct poller *) pollers; // pairs: POLLER-LIST
+
+void netpoll_register(struct poller *pl)
+{
+    struct poller *head = atomic_load_explicit(&pollers, memory_order_relaxed);
+    do {
+        pl->next = head;
+        // pairs: POLLER-LIST
+    } while (!atomic_compare_exchange_weak_explicit(&pollers, &head, pl, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+void netpoll_mark(struct poller *pl)
+{
+    atomic_store_explicit(&pl->pending, 1, memory_order_seq_cst);
+    atomic_store_explicit(&getg()->m->resched, true, memory_order_relaxed);
+}
+
+static bool wants_poll(struct poller *pl)
+{
+    return atomic_load_explicit(&pl->pending, memory_order_seq_cst) &&
+           !atomic_load_explicit(&pl->busy, memory_order_seq_cst);
+}
+
+bool netpoll_pending(void)
+{
+    // pairs: POLLER-LIST
+    struct poller *pl = atomic_load_explicit(&pollers, memory_order_acquire);
+    for (; pl; pl = pl->next)
+        if (wants_poll(pl))
+            return true;
+    return false;
+}
+
+// One pass over pl; false if it is being polled elsewhere.
+static bool poll_one(struct poller *pl)
+{
+    uint32_t idle = 0;
+    // pairs: POLLER-BUSY
+    if (!atomic_compare_exchange_strong_explicit(&pl->busy, &idle, 1, memory_order_seq_cst,
+                                                 memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&pl->pending, 0, memory_order_seq_cst);
+    if (pl->poll(pl))
+        atomic_store_explicit(&pl->pending, 1, memory_order_seq_cst);
+    // pairs: POLLER-BUSY
+    atomic_store_explicit(&pl->busy, 0, memory_order_seq_cst);
+    return true;
+}
+
+bool netpoll(void)
+{
+    bool did = false;
+    // pairs: POLLER-LIST
+    struct poller *pl = atomic_load_explicit(&pollers, memory_order_acquire);
+    for (; pl; pl = pl->next)
+        if (wants_poll(pl))
+            did |= poll_one(pl);
+    // What is still pending waits for the next look: its poll is bounded so that goroutines run in between.
+    if (netpoll_pending())
+        atomic_store_explicit(&getg()->m->resched, true, memory_order_relaxed);
+    return did;
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Preemption. One hardware timer per core serves both the slice and the P's timers; it is armed for the
+// earlier and only moved forward, so a spurious early interrupt is possible and harmless.
+//
+// Slice: while goroutines run, a tick comes every slice_ns. A goroutine that ran through a whole tick interval (the
+// P's schedtick has not moved) has used up its slice: it is stopped after one to two slices, and the context switch
+// itself never touches a clock. On an idle core the tick dies out by itself.
+//
+// An interrupt stops a goroutine only if preempt_off is 0; otherwise it leaves preempt_pending, and the
+// outermost preempt_enable yields. Handlers run with interrupts off, so on one core none of this races; what
+// another core may do is set resched and send IPI_WAKE.
+
+#include "sched/sched.h"
+
+#include "kernel/clock.h"
+#include "kernel/panic.h"
+#include "sched/timer.h"
+
+void preempt_arm(struct m *m, int64_t when_ns)
+{
+    if (when_ns >= m->hw_deadline_ns)
+        return;
+    bool on = arch_irq_save();
+    if (when_ns < m->hw_deadline_ns) {
+        m->hw_deadline_ns = when_ns;
+        arch_timer_arm(when_ns);
+    }
+    arch_irq_restore(on);
+}
+
+void preempt_start_tick(struct m *m, struct p *p)
+{
+    bool on = arch_irq_save();
+    m->tick_ns = clock_mono_ns() + sched.slice_ns;
+    m->tick_seen = p->schedtick;
+    preempt_arm(m, m->tick_ns);
+    arch_irq_restore(on);
+}
+
+// The P whose timers this core watches.
+static struct p *watched(struct m *m)
+{
+    return m->p ? m->p : m->oldp;
+}
+
+// Arms for the next tick or timer; a timer that is due already is the scheduler's business.
+static void rearm(struct m *m, int64_t now)
+{
+    struct p *p = watched(m);
+    int64_t next = m->tick_ns;
+    if (p) {
+        int64_t timer = timers_next(p);
+        if (timer <= now)
+            atomic_store_explicit(&m->resched, true, memory_order_relaxed);
+        else
+            next = MIN(next, timer);
+    }
+    preempt_arm(m, next);
+}
+
+void preempt_timer_irq(void)
+{
+    struct g *gp = getg();
+    struct m *m = gp->m;
+    int64_t now = clock_mono_ns();
+    m->hw_deadline_ns = INT64_MAX;
+    m->now_ns = now;
+    if (now >= m->tick_ns) {
+        m->tick_ns = INT64_MAX;
+        struct p *p = m->p;
+        if (p && gp != m->g0) {
+            if (p->schedtick == m->tick_seen) {
+                m->slice_over = true;
+                atomic_store_explicit(&m->resched, true, memory_order_relaxed);
+            }
+            m->tick_seen = p->schedtick;
+            m->tick_ns = now + sched.slice_ns;
+        }
+    }
+    rearm(m, now);
+}
+
+void preempt_wake_irq(void)
+{
+    rearm(getg()->m, clock_mono_ns());
+}
+
+bool preempt_irq_exit(void)
+{
+    struct g *gp = getg();
+    struct m *m = gp->m;
+    if (!atomic_load_explicit(&m->resched, memory_order_relaxed) || gp == m->g0)
+        return false;
+    if (gp->preempt_off > 0 || !m->p) {
+        atomic_store_explicit(&gp->preempt_pending, true, memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+// A goroutine that used up its slice goes to the end of the global queue; one stopped for a device or a
+// timer goes behind what they ready.
+static void preempt_m(struct g *gp)
+{
+    struct m *m = getg()->m;
+    struct p *p = m->p;
+    bool slice_over = m->slice_over;
+    m->slice_over = false;
+    g_set_status(gp, G_RUNNING, G_PREEMPTED);
+    dropg(m, gp);
+    atomic_store_explicit(&p->n_preempt, p->n_preempt + 1, memory_order_relaxed);
+    g_set_status(gp, G_PREEMPTED, G_RUNNABLE);
+    if (slice_over || HOSTILE) {
+        globrunq_put(gp);
+        wakep();
+    } else {
+        sched_poll(m, p);
+        runq_put(p, gp, false);
+    }
+    schedule();
+}
+
+void preempt_park(void)
+{
+    arch_mcall(preempt_m);
+}
+
+void preempt_yield(void)
+{
+    struct g *gp = getg();
+    // g0 is never preempted, and a goroutine without a P (between go_block_enter and exit) has none to give up.
+    if (gp->m == NULL || gp == gp->m->g0 || gp->m->p == NULL)
+        return;
+    arch_mcall(preempt_m);
+}
+
+// Context: not preemptible; p may belong to another core or to none.
+void sched_timer_earlier(struct p *p, int64_t when_ns)
+{
+    struct m *mine = getg()->m;
+    if (watched(mine) == p) {
+        preempt_arm(mine, when_ns);
+        return;
+    }
+    struct m *other = atomic_load_explicit(&p->m, memory_order_relaxed);
+    if (!other)
+        other = atomic_load_explicit(&p->guard, memory_order_relaxed);
+    arch_send_ipi(other->id, IPI_WAKE);
+}

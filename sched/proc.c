@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The schedule loop: what an M does on its g0 between two goroutines.
+//
+// Order of looking for work, as in Go: every 61st time the global queue first; then runnext and the local ring;
+// then the global queue, the network, other Ps. A device or a due timer announces itself in m->resched, and
+// then the network and the timers are looked at before the local queue, so that what they ready waits for
+// no queue of hogs but only for its turn in the ring.
+//
+// Everything here runs on g0 with interrupts on. Interrupt handlers never touch a queue, a P or a G's state.
+
+#include "sched/sched.h"
+
+#include "kernel/clock.h"
+#include "kernel/page.h"
+#include "kernel/panic.h"
+#include "sched/netpoll.h"
+#include "sched/timer.h"
+
+struct sched sched;
+struct m ms[MAX_CORES];
+struct p *ps[MAX_CORES];
+
+void g_set_status(struct g *gp, enum g_status from, enum g_status to)
+{
+    uint32_t was = atomic_load_explicit(&gp->status, memory_order_relaxed);
+    if (unlikely(was != from))
+        throw("g_set_status: goroutine %lu is in state %u, not %u, on its way to %u",
+              (unsigned long)gp->id, was, from, to);
+    atomic_store_explicit(&gp->status, to, memory_order_relaxed);
+}
+
+void dropg(struct m *m, struct g *gp)
+{
+    gp->last_p = m->p;
+    gp->m = NULL;
+    m->curg = NULL;
+}
+
+void execute(struct g *gp, bool inherit_slice)
+{
+    struct m *m = getg()->m;
+    struct p *p = m->p;
+    g_set_status(gp, G_RUNNABLE, G_RUNNING);
+    gp->m = m;
+    m->curg = gp;
+    atomic_store_explicit(&gp->preempt_pending, false, memory_order_relaxed);
+    p->schedtick += !inherit_slice;
+    p->switches++;
+    atomic_store_explicit(&p->n_switch, p->switches, memory_order_relaxed);
+    if (unlikely(m->tick_ns == INT64_MAX))
+        preempt_start_tick(m, p);
+    arch_gogo(gp);
+}
+
+void globrunq_put(struct g *gp)
+{
+    spin_lock(&sched.lock);
+    gqueue_push(&sched.global, gp);
+    atomic_store_explicit(&sched.global_len, sched.global_len + 1, memory_order_seq_cst);
+    spin_unlock(&sched.lock);
+}
+
+void globrunq_put_list(struct gqueue *q, uint32_t n)
+{
+    spin_lock(&sched.lock);
+    if (sched.global.tail)
+        sched.global.tail->link = q->head;
+    else
+        sched.global.head = q->head;
+    sched.global.tail = q->tail;
+    atomic_store_explicit(&sched.global_len, sched.global_len + n, memory_order_seq_cst);
+    spin_unlock(&sched.lock);
+}
+
+void runq_overflow(struct g *first, struct g *last, uint32_t n)
+{
+    struct gqueue q = { first, last };
+    globrunq_put_list(&q, n);
+}
+
+struct g *globrunq_get(struct p *p, uint32_t max)
+{
+    if (atomic_load_explicit(&sched.global_len, memory_order_relaxed) == 0)
+        return NULL;
+    struct gqueue take = { NULL, NULL };
+    spin_lock(&sched.lock);
+    uint32_t len = atomic_load_explicit(&sched.global_len, memory_order_relaxed);
+    uint32_t n = MIN(len, len / sched.n_p + 1);
+    n = MIN(n, max ? max : RUNQ_SIZE / 2);
+    for (uint32_t i = 0; i < n; i++)
+        gqueue_push(&take, gqueue_pop(&sched.global));
+    atomic_store_explicit(&sched.global_len, len - n, memory_order_seq_cst);
+    spin_unlock(&sched.lock);
+
+    struct g *first = gqueue_pop(&take);
+    for (struct g *gp = gqueue_pop(&take); gp; gp = gqueue_pop(&take))
+        runq_put(p, gp, false);
+    return first;
+}
+
+bool sched_poll(struct m *m, struct p *p)
+{
+    bool did = false;
+    atomic_store_explicit(&m->resched, false, memory_order_relaxed);
+    if (timers_next(p) != INT64_MAX) {
+        int64_t now = m->now_ns = clock_mono_ns();
+        if (timers_next(p) <= now) {
+            timers_run(p, now);
+            did = true;
+        }
+        preempt_arm(m, timers_next(p));
+    }
+    if (netpoll_pending())
+        did |= netpoll();
+    return did;
+}
+
+static void stop_spinning(struct m *m)
+{
+    m->spinning = false;
+    uint32_t was = atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    if (unlikely(was == 0))
+        throw("stop_spinning: no M was counted as spinning");
+}
+
+// The last spinning M to find work wakes another to look on: so all Ps come up one by one while there is work,
+// and no more than one is awake in vain.
+static void found_while_spinning(struct m *m)
+{
+    stop_spinning(m);
+    wakep();
+}
+
+// One pass over the other Ps in random order: from a random start in steps that share no factor with their number.
+// On the last pass also their timers and runnext.
+static struct g *steal_round(struct m *m, struct p *p, bool last)
+{
+    uint32_t n = sched.n_p;
+    uint32_t r = rand_next(&m->rand_state);
+    uint32_t start = r % n;
+    uint32_t step = sched.coprimes[(r >> 8) % sched.n_coprimes];
+    for (uint32_t i = 0, at = start; i < n; i++, at = (at + step) % n) {
+        struct p *victim = ps[at];
+        if (victim == p)
+            continue;
+        if (last && timers_next(victim) <= clock_mono_ns()) {
+            timers_run(victim, clock_mono_ns());
+            struct g *gp = runq_get(p, &(bool){ false });
+            if (gp)
+                return gp;
+        }
+        struct g *gp = runq_steal(p, victim, last);
+        if (gp) {
+            atomic_fetch_add_explicit(&p->n_steal, 1, memory_order_relaxed);
+            return gp;
+        }
+    }
+    return NULL;
+}
+
+static struct g *steal_work(struct m *m, struct p *p)
+{
+    unsigned busy = sched.n_p - pidle_count();
+    if (sched.n_p == 1)
+        return NULL;
+    if (!m->spinning) {
+        if (2 * atomic_load_explicit(&sched.nmspinning, memory_order_relaxed) >= busy)
+            return NULL;
+        m->spinning = true;
+        atomic_fetch_add_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    }
+    enum { ROUNDS = 4 };
+    for (int i = 0; i < ROUNDS; i++) {
+        struct g *gp = steal_round(m, p, HOSTILE || i == ROUNDS - 1);
+        if (gp)
+            return gp;
+        arch_relax();
+    }
+    return NULL;
+}
+
+// Finds a goroutine to run; sleeps until there is one. The M holds a P before and after, not always the same.
+static struct g *find_runnable(struct m *m, bool *inherit)
+{
+    for (;;) {
+        struct p *p = m->p;
+        sched_poll(m, p);
+        struct g *gp = runq_get(p, inherit);
+        if (!gp)
+            gp = globrunq_get(p, 0);
+        if (!gp)
+            gp = steal_work(m, p);
+        if (gp)
+            return gp;
+        stop_m(m);
+    }
+}
+
+// *inherit: the goroutine was readied by the one before it and runs on in its slice, so that two which keep waking
+// each other do not keep everybody else from running.
+static struct g *pick(struct m *m, bool *inherit)
+{
+    struct p *p = m->p;
+    struct g *gp;
+    if (unlikely(atomic_load_explicit(&m->resched, memory_order_relaxed)))
+        sched_poll(m, p);
+    if (unlikely(p->schedtick % 61 == 0) && (gp = globrunq_get(p, 1)) != NULL)
+        return gp;
+    if (HOSTILE && (gp = steal_work(m, p)) != NULL)
+        return gp;
+    if ((gp = runq_get(p, inherit)) != NULL)
+        return gp;
+    return find_runnable(m, inherit);
+}
+
+void schedule(void)
+{
+    struct g *g0 = getg();
+    struct m *m = g0->m;
+    if (unlikely(g0->preempt_off != 0))
+        throw("schedule: a spinlock or preempt_disable is still held");
+    page_reserve_refill();
+    bool inherit = false;
+    struct g *gp = pick(m, &inherit);
+    if (m->spinning)
+        found_while_spinning(m);
+    execute(gp, inherit);
+}

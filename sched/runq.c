@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The run queue of a P: a ring of RUNQ_SIZE Gs and a slot in front of it, runnext.
+//
+// The owner alone moves tail; owner and thieves move head by compare-and-swap. A slot between head and tail
+// is stable until head passes it, so a thief copies first and claims afterwards; when its claim fails,
+// the copies mean nothing. head and tail only grow (mod 2^32); tail - head never exceeds RUNQ_SIZE.
+//
+// runnext is exchanged by the owner and by thieves that found nothing else. Its exchange in runq_put is
+// sequentially consistent, as is the tail store: they are the "work is published" half of the wake-up protocol
+// in idle.c.
+//
+// Rejected: a Chase-Lev deque (last in, first out starves; stealing one at a time), a lock per queue (a thief
+// would hold up the owner).
+
+#include "sched/sched.h"
+
+_Static_assert((RUNQ_SIZE & (RUNQ_SIZE - 1)) == 0, "ring indices wrap by masking");
+
+static inline _Atomic(struct g *) *slot(struct runq *q, uint32_t i)
+{
+    return &q->ring[i & (RUNQ_SIZE - 1)];
+}
+
+// Moves half of the full ring and gp to the global queue; false if thieves made room meanwhile.
+static bool put_slow(struct runq *q, struct g *gp, uint32_t head, uint32_t tail)
+{
+    struct g *batch[RUNQ_SIZE / 2 + 1];
+    uint32_t n = (tail - head) / 2;
+    for (uint32_t i = 0; i < n; i++)
+        batch[i] = atomic_load_explicit(slot(q, head + i), memory_order_relaxed);
+    // Release: the slots are read before thieves and the owner may reuse them. pairs: RUNQ-HEAD
+    if (!atomic_compare_exchange_strong_explicit(&q->head, &head, head + n, memory_order_release,
+                                                 memory_order_relaxed))
+        return false;
+    batch[n] = gp;
+    for (uint32_t i = 0; i < n; i++)
+        batch[i]->link = batch[i + 1];
+    gp->link = NULL;
+    runq_overflow(batch[0], gp, n + 1);
+    return true;
+}
+
+static void put_ring(struct runq *q, struct g *gp)
+{
+    for (;;) {
+        // Acquire: a thief has finished reading the slots it claimed. pairs: RUNQ-HEAD
+        uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+        uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+        if (tail - head < RUNQ_SIZE) {
+            atomic_store_explicit(slot(q, tail), gp, memory_order_relaxed);
+            // Publishes the slot and what gp points at. pairs: RUNQ-TAIL
+            atomic_store_explicit(&q->tail, tail + 1, memory_order_seq_cst);
+            return;
+        }
+        if (put_slow(q, gp, head, tail))
+            return;
+    }
+}
+
+// Context: the owner M of p, not preemptible. gp is G_RUNNABLE.
+void runq_put(struct p *p, struct g *gp, bool next)
+{
+    struct runq *q = &p->runq;
+    if (next) {
+        // pairs: RUNQ-NEXT
+        gp = atomic_exchange_explicit(&q->next, gp, memory_order_seq_cst);
+        if (!gp)
+            return;
+    }
+    put_ring(q, gp);
+}
+
+// Context: the owner M of p, not preemptible. *was_next: it stood in runnext.
+struct g *runq_get(struct p *p, bool *was_next)
+{
+    struct runq *q = &p->runq;
+    *was_next = false;
+    // Only the owner fills runnext, so an empty one needs no exchange.
+    if (atomic_load_explicit(&q->next, memory_order_relaxed)) {
+        // pairs: RUNQ-NEXT
+        struct g *gp = atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
+        if (gp) {
+            *was_next = true;
+            return gp;
+        }
+    }
+    for (;;) {
+        // pairs: RUNQ-HEAD
+        uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+        uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+        if (tail == head)
+            return NULL;
+        struct g *gp = atomic_load_explicit(slot(q, head), memory_order_relaxed);
+        // pairs: RUNQ-HEAD
+        if (atomic_compare_exchange_weak_explicit(&q->head, &head, head + 1, memory_order_release,
+                                                  memory_order_relaxed))
+            return gp;
+    }
+}
+
+// Copies half of victim's ring behind p's tail without publishing it; returns how many. Context: owner of p.
+static uint32_t grab(struct p *p, struct p *victim, uint32_t my_tail, bool take_next)
+{
+    struct runq *q = &victim->runq;
+    for (;;) {
+        // pairs: RUNQ-HEAD
+        uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+        // pairs: RUNQ-TAIL
+        uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+        uint32_t n = tail - head;
+        n -= n / 2;
+        if (n == 0) {
+            if (!take_next || !atomic_load_explicit(&q->next, memory_order_relaxed))
+                return 0;
+            // pairs: RUNQ-NEXT
+            struct g *gp = atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
+            if (!gp)
+                return 0;
+            atomic_store_explicit(slot(&p->runq, my_tail), gp, memory_order_relaxed);
+            return 1;
+        }
+        if (n > RUNQ_SIZE / 2)
+            continue; // head and tail were read at different times
+        for (uint32_t i = 0; i < n; i++)
+            atomic_store_explicit(slot(&p->runq, my_tail + i),
+                                  atomic_load_explicit(slot(q, head + i), memory_order_relaxed),
+                                  memory_order_relaxed);
+        // Release: the copies were made before the owner may reuse the slots. pairs: RUNQ-HEAD
+        if (atomic_compare_exchange_strong_explicit(&q->head, &head, head + n,
+                                                    memory_order_acq_rel, memory_order_relaxed))
+            return n;
+    }
+}
+
+// Context: the owner M of p, whose ring is empty; victim may be anybody's.
+struct g *runq_steal(struct p *p, struct p *victim, bool take_next)
+{
+    struct runq *q = &p->runq;
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    uint32_t n = grab(p, victim, tail, take_next);
+    if (n == 0)
+        return NULL;
+    n--;
+    struct g *gp = atomic_load_explicit(slot(q, tail + n), memory_order_relaxed);
+    if (n > 0) {
+        // pairs: RUNQ-TAIL
+        atomic_store_explicit(&q->tail, tail + n, memory_order_seq_cst);
+    }
+    return gp;
+}
+
+// A hint for anybody; exact for the owner. Sequentially consistent loads: the "look once more" half of the
+// wake-up protocol. Reads head, tail and runnext until they belong together.
+bool runq_empty(struct p *p)
+{
+    struct runq *q = &p->runq;
+    for (;;) {
+        uint32_t head = atomic_load_explicit(&q->head, memory_order_seq_cst);
+        uint32_t tail = atomic_load_explicit(&q->tail, memory_order_seq_cst);
+        struct g *next = atomic_load_explicit(&q->next, memory_order_seq_cst);
+        if (tail == atomic_load_explicit(&q->tail, memory_order_seq_cst))
+            return head == tail && next == NULL;
+    }
+}
+
+uint32_t runq_len(struct p *p)
+{
+    struct runq *q = &p->runq;
+    uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    return tail - head + (atomic_load_explicit(&q->next, memory_order_relaxed) != NULL);
+}

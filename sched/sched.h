@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The scheduler's own interfaces, under the name of the file that implements them.
+#ifndef SCHED_SCHED_H
+#define SCHED_SCHED_H
+
+#include "arch/arch.h"
+#include "kernel/preempt.h"
+#include "sched/g.h"
+#include "sched/park.h"
+
+struct sched {
+    // Set before other cores start, or with the world stopped.
+    unsigned n_m; // cores that are Ms
+    unsigned n_p; // GOMAXPROCS
+    uint8_t coprimes[MAX_CORES]; // step widths that visit all n_p Ps
+    unsigned n_coprimes;
+
+    _Alignas(CACHE_LINE) struct spinlock lock;
+    struct gqueue global;         // guard: lock
+    _Atomic(uint32_t) global_len; // written under lock, read as a hint
+
+    // Bit n: M n sleeps or is about to, and P n is owned by nobody. Taken by clearing a bit.
+    _Alignas(CACHE_LINE) _Atomic(uint64_t) idle_m;
+    _Atomic(uint64_t) idle_p;
+    _Atomic(uint32_t) nmspinning; // Ms looking for work; at most half the busy Ps
+
+    // Set once.
+    int64_t slice_ns;
+};
+
+extern struct sched sched;
+extern struct m ms[MAX_CORES];
+extern struct p *ps[MAX_CORES];
+
+// proc.c
+
+// The scheduler loop. Context: g0 of an M that holds a P; never returns.
+_Noreturn void schedule(void);
+// Runs gp on this M. Context: g0 with a P; gp is G_RUNNABLE and on no queue.
+_Noreturn void execute(struct g *gp, bool inherit_slice);
+// Looks at the timers and at what devices announced; true if it may have readied something. Context: g0 with p.
+bool sched_poll(struct m *m, struct p *p);
+// Clears m->curg. Context: g0, just after the goroutine stopped.
+void dropg(struct m *m, struct g *gp);
+// Checked change of a G's state by its owner.
+void g_set_status(struct g *gp, enum g_status from, enum g_status to);
+void globrunq_put(struct g *gp);
+void globrunq_put_list(struct gqueue *q, uint32_t n);
+// Takes a fair share of the global queue: one is returned, the rest go to p's queue (at most max, 0 for half a ring).
+struct g *globrunq_get(struct p *p, uint32_t max);
+
+// idle.c
+
+// If an idle P exists and nobody is looking for work, wakes an M to look.
+void wakep(void);
+void acquirep(struct m *m, struct p *p);
+// A P nobody owns, wanted first if it is idle; NULL when there is none.
+struct p *pidle_get(struct p *wanted);
+// Gives the P up and sleeps until there is work; on return the M holds a P.
+void stop_m(struct m *m);
+// Entry of an M that has no P yet: sleeps until it is given one, then schedules.
+void m_main(void);
+unsigned pidle_count(void);
+
+// runq.c
+
+void runq_put(struct p *p, struct g *gp, bool next);
+struct g *runq_get(struct p *p, bool *was_next);
+// Steals half of victim's queue into p's; one of them is returned. take_next: also runnext if there is nothing else.
+struct g *runq_steal(struct p *p, struct p *victim, bool take_next);
+bool runq_empty(struct p *p);
+uint32_t runq_len(struct p *p);
+// Called by runq_put with half of a full queue, a chain of n through g->link.
+void runq_overflow(struct g *first, struct g *last, uint32_t n);
+
+// preempt.c
+
+// Interrupt-side. Context: an interrupt handler, interrupts off.
+void preempt_timer_irq(void);
+void preempt_wake_irq(void);
+// Whether the interrupted goroutine is to be stopped now; called as the last thing of an interrupt.
+bool preempt_irq_exit(void);
+// The preempted goroutine itself, called by arch_preempt_stub.
+void preempt_park(void);
+// Arms the core's timer for when_ns if it is not armed for earlier. Context: own M, any.
+void preempt_arm(struct m *m, int64_t when_ns);
+// Starts the slice tick if it is not running. Context: g0, from execute.
+void preempt_start_tick(struct m *m, struct p *p);
+
+// goroutine.c
+
+struct g *g_new(size_t stack_max);
+// A goroutine that starts fn(arg) when scheduled; NULL when memory is exhausted. Context: goroutine or g0 with a P.
+struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *arg, bool is_system);
+struct g *g_all(void); // first of all Gs; next by all_next
+// Set by libc: called by a goroutine that ends, on its own stack.
+extern void (*sched_goroutine_exit_hook)(struct g *gp);
+
+// stack.c
+
+// Reserves a stack of the smallest class of at least max bytes and commits its top page. False: no memory.
+bool stack_alloc(struct g *gp, size_t max);
+#define STACK_DEFAULT ((size_t)256 << 10)
+unsigned stack_class_of(size_t max);
+// The page-fault handler's question. STACK_FAULT_GROWN: the access may be repeated.
+enum stack_fault { STACK_FAULT_NOT_STACK, STACK_FAULT_GROWN, STACK_FAULT_OVERFLOW, STACK_FAULT_NO_MEMORY };
+enum stack_fault stack_fault(uintptr_t va);
+// A stack of n committed pages for the kernel itself with an unmapped page below; returns its top, 0 if no memory.
+uintptr_t stack_alloc_kernel(unsigned pages);
+
+// netpoll.c: see sched/netpoll.h
+
+// init.c
+
+// Makes M 0's scheduler state and all Ps. Context: boot core, heap ready.
+void sched_init(unsigned cores);
+// Starts the other cores and runs fn(arg) as the main goroutine. Context: boot core, on its g0.
+_Noreturn void sched_start(void (*fn)(void *), void *arg);
+
+// rand
+
+// xorshift; never returns a state of 0.
+static inline uint32_t rand_next(uint32_t *state)
+{
+    uint32_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return *state = x;
+}
+
+#endif

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Goroutine stacks: reserved ranges that never move, committed page by page.
+//
+// The region from STACK_BASE is cut into one part for each class (4 KiB << class), each part into slots of that
+// size. The lowest page of a slot is never mapped: the guard. The top page is mapped when the slot is first used;
+// the page-fault handler maps others when anybody touches them (the goroutine growing, or another one writing
+// through a pointer into a stack not yet touched so deep). Two cores may fault on one page: the page table decides
+// by compare-and-swap, the loser gives its page back. Slots are used again with what is committed.
+//
+// The fault handler takes no lock and gets pages from its core's reserve (page_alloc_fault).
+
+#include "kernel/page.h"
+#include "kernel/panic.h"
+#include "sched/sched.h"
+
+#define STACK_BASE ((uintptr_t)0xffffa00000000000)
+#define CLASS_SHIFT 42 // 4 TiB of addresses a class
+#define KSTACK_BASE ((uintptr_t)0xffff980000000000)
+
+enum {
+    MIN_SHIFT = 13, // guard and one page
+    MAX_SHIFT = 30,
+    CLASSES = MAX_SHIFT - MIN_SHIFT + 1,
+};
+
+// Slots of each class ever reserved; those below are known to the fault handler.
+static _Atomic(uint64_t) slots[CLASSES];
+static uintptr_t kstack_next = KSTACK_BASE; // guard: boot core only
+
+static uintptr_t slot_base(unsigned class, uint64_t n)
+{
+    return STACK_BASE + ((uintptr_t)class << CLASS_SHIFT) + (n << (MIN_SHIFT + class));
+}
+
+unsigned stack_class_of(size_t max)
+{
+    if (max == STACK_DEFAULT)
+        return 18 - MIN_SHIFT;
+    size_t need = max + PAGE_SIZE; // the guard page
+    if (max >= STACK_DEFAULT && (max & (max - 1)) == 0)
+        need = max; // as for the default, a power of two is the reserved range itself
+    unsigned shift = MIN_SHIFT;
+    while (shift <= MAX_SHIFT && ((size_t)1 << shift) < need)
+        shift++;
+    return shift <= MAX_SHIFT ? shift - MIN_SHIFT : 255;
+}
+
+static void *table_page(void)
+{
+    return page_alloc_zeroed(0);
+}
+
+static bool commit(uintptr_t va)
+{
+    void *page = page_alloc_zeroed(0);
+    bool won = false;
+    if (!page)
+        return false;
+    bool ok = arch_map_page(va, virt_to_phys(page), MAP_WRITE, table_page, &won);
+    if (!won)
+        page_free(page, 0);
+    return ok;
+}
+
+bool stack_alloc(struct g *gp, size_t max)
+{
+    unsigned class = stack_class_of(max);
+    if (class >= CLASSES)
+        return false;
+    uint64_t n = atomic_fetch_add_explicit(&slots[class], 1, memory_order_relaxed);
+    if ((n + 1) << (MIN_SHIFT + class) > (uint64_t)1 << CLASS_SHIFT) {
+        atomic_fetch_sub_explicit(&slots[class], 1, memory_order_relaxed);
+        return false;
+    }
+    uintptr_t lo = slot_base(class, n), top = slot_base(class, n + 1);
+    if (!commit(top - PAGE_SIZE)) {
+        // The slot number is lost unless it is still the last; addresses are plentiful.
+        uint64_t mine = n + 1;
+        atomic_compare_exchange_strong_explicit(&slots[class], &mine, n, memory_order_relaxed,
+                                                memory_order_relaxed);
+        return false;
+    }
+    gp->stack_lo = lo + PAGE_SIZE;
+    gp->stack_top = top;
+    gp->stack_class = (uint8_t)class;
+    return true;
+}
+
+// Context: the page-fault handler, interrupts off.
+enum stack_fault stack_fault(uintptr_t va)
+{
+    if (va < STACK_BASE)
+        return STACK_FAULT_NOT_STACK;
+    uintptr_t off = va - STACK_BASE;
+    unsigned class = (unsigned)(off >> CLASS_SHIFT);
+    if (class >= CLASSES)
+        return STACK_FAULT_NOT_STACK;
+    uintptr_t in_class = off & (((uintptr_t)1 << CLASS_SHIFT) - 1);
+    uint64_t n = in_class >> (MIN_SHIFT + class);
+    if (n >= atomic_load_explicit(&slots[class], memory_order_relaxed))
+        return STACK_FAULT_NOT_STACK;
+    if (va - slot_base(class, n) < PAGE_SIZE)
+        return STACK_FAULT_OVERFLOW;
+    void *page = page_alloc_fault();
+    if (!page)
+        return STACK_FAULT_NO_MEMORY;
+    bool won = false;
+    bool ok = arch_map_page(ROUND_DOWN(va, PAGE_SIZE), virt_to_phys(page), MAP_WRITE,
+                            page_alloc_fault, &won);
+    if (!won)
+        page_free_fault(page);
+    return ok ? STACK_FAULT_GROWN : STACK_FAULT_NO_MEMORY;
+}
+
+// Context: boot core.
+uintptr_t stack_alloc_kernel(unsigned pages)
+{
+    uintptr_t lo = kstack_next + PAGE_SIZE;
+    for (unsigned i = 0; i < pages; i++)
+        if (!commit(lo + i * PAGE_SIZE))
+            return 0;
+    kstack_next = lo + pages * PAGE_SIZE;
+    return kstack_next;
+}

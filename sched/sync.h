@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the objects of <heddle/sync.h> are made of: a queue of waiting goroutines under a spinlock of its own.
+//
+// A zero object must work, so the spinlock has no rank (0: unchecked). It is a leaf: nothing else is locked and
+// nothing readied while one is held.
+#ifndef SCHED_SYNC_H
+#define SCHED_SYNC_H
+
+#include <heddle/sync.h>
+
+#include "kernel/spinlock.h"
+#include "sched/g.h"
+#include "sched/park.h"
+
+_Static_assert(sizeof(struct spinlock) == sizeof(uint32_t), "sync_queue.lock holds a spinlock");
+
+// One waiting goroutine; on its own stack. guard: the queue's lock while queued.
+struct sync_waiter {
+    struct sync_waiter *next;
+    struct g *g;
+    int64_t since_ns; // mutex: when it began to wait
+    bool queued;      // cond: not yet signalled
+    bool parked;      // cond: has gone to wait
+    bool owner;       // mutex: was handed the mutex by unlock
+};
+
+static inline struct spinlock *sync_lock_of(struct sync_queue *q)
+{
+    return (struct spinlock *)&q->lock;
+}
+
+static inline void sync_lock(struct sync_queue *q)
+{
+    spin_lock(sync_lock_of(q));
+}
+
+static inline void sync_unlock(struct sync_queue *q)
+{
+    spin_unlock(sync_lock_of(q));
+}
+
+// The functions below: q is locked.
+
+static inline void sync_push(struct sync_queue *q, struct sync_waiter *w)
+{
+    w->next = NULL;
+    w->queued = true;
+    if (q->tail)
+        q->tail->next = w;
+    else
+        q->head = w;
+    q->tail = w;
+}
+
+static inline void sync_push_front(struct sync_queue *q, struct sync_waiter *w)
+{
+    w->next = q->head;
+    w->queued = true;
+    if (!q->head)
+        q->tail = w;
+    q->head = w;
+}
+
+// The first waiter, which is the caller's to ready; NULL: none.
+static inline struct sync_waiter *sync_pop(struct sync_queue *q)
+{
+    struct sync_waiter *w = q->head;
+    if (w) {
+        q->head = w->next;
+        if (!q->head)
+            q->tail = NULL;
+        w->queued = false;
+    }
+    return w;
+}
+
+// Parks the caller, which is on q; q is not locked on return.
+static inline void sync_park(struct sync_queue *q, enum wait_reason reason)
+{
+    goparkunlock(sync_lock_of(q), reason);
+}
+
+// sync_sema.c
+
+// A count of permits beside a queue, both guarded by the queue's lock, for the blocking sides of rwmutex.
+void sync_token_wait(struct sync_queue *q, uint32_t *tokens, enum wait_reason reason);
+void sync_token_post(struct sync_queue *q, uint32_t *tokens, uint32_t n);
+// Readies a list of waiters that have been taken off their queue. Context: no lock is held.
+void sync_ready_list(struct sync_waiter *first);
+
+#endif
