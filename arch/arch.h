@@ -125,6 +125,8 @@ void arch_console_init(void);
 void arch_console_write(const char *s, size_t n);
 // One byte of input, -1 when none waits.
 int arch_console_getc(void);
+// machine.c: the first reader has come; whoever started the machine may send input from now on.
+void arch_console_wanted(void);
 
 #include <arch_inline.h>
 

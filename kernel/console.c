@@ -10,7 +10,8 @@
 #include "kernel/spinlock.h"
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
-static bool crlf; // set once at boot: a terminal wants a carriage return too
+static bool crlf;   // set once at boot: a terminal wants a carriage return too
+static bool wanted; // guard: lock. Somebody has read
 
 void console_init(void)
 {
@@ -57,6 +58,9 @@ size_t console_read(char *buf, size_t n)
 {
     size_t got = 0;
     spin_lock(&lock);
+    if (!wanted)
+        arch_console_wanted();
+    wanted = true;
     for (int c; got < n && (c = arch_console_getc()) >= 0;)
         buf[got++] = (char)c;
     spin_unlock(&lock);

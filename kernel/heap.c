@@ -207,7 +207,7 @@ static void *large_alloc(size_t align, size_t n)
         if (!p)
             return NULL;
     }
-    struct page *pg = page_of(p);
+    struct page *pg = page_known((uint32_t)page_va_to_pfn(p));
     pg->next = (uint32_t)pages;
     atomic_store_explicit(&pg->heap_class, HEAP_LARGE, memory_order_relaxed);
     atomic_fetch_add_explicit(&large_objects, 1, memory_order_relaxed);
@@ -243,6 +243,11 @@ int64_t heap_fail_after(int64_t n)
     int64_t left = atomic_exchange_explicit(&fail_after, MAX(n, 0), memory_order_relaxed);
     atomic_store_explicit(&fast_limit, n > 0 || DEBUG ? 0 : HEAP_SMALL, memory_order_relaxed);
     return left;
+}
+
+static inline bool is_large(struct page *pg)
+{
+    return atomic_load_explicit(&pg->heap_class, memory_order_relaxed) == HEAP_LARGE;
 }
 
 // The bytes that belong to an object, its guard included. Throws if p is not where one may begin.
@@ -389,7 +394,7 @@ static bool resize_in_place(void *p, struct page *pg, size_t room, size_t n)
 {
     if (HOSTILE || DEBUG || n > room)
         return false;
-    if (atomic_load_explicit(&pg->heap_class, memory_order_relaxed) != HEAP_LARGE)
+    if (!is_large(pg))
         return n > room / 2 || room <= 64;
     if (n <= HEAP_MAX_CLASS)
         return false;
@@ -407,7 +412,7 @@ void *heap_realloc(void *p, size_t n)
         return alloc_any(16, n, site);
     struct page *pg = page_of(p);
     size_t room = room_of(p, pg);
-    if (unlikely(room <= HEAP_MAX_CLASS && ((uintptr_t *)p)[1] == heap_free_mark(p)))
+    if (unlikely(!is_large(pg) && ((uintptr_t *)p)[1] == heap_free_mark(p)))
         throw("realloc: %p is free already", p);
     if (resize_in_place(p, pg, room, n))
         return p;

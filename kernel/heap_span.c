@@ -126,7 +126,8 @@ static uint32_t span_new(unsigned cls)
     void *start = page_alloc_run(c->pages, 0);
     if (!start)
         return 0;
-    struct page *span = page_of(start);
+    uint32_t pfn = (uint32_t)page_va_to_pfn(start);
+    struct page *span = page_known(pfn);
     for (unsigned i = 0; i < c->pages; i++) {
         set_used(&span[i], i ? SPAN_INNER : 0);
         span[i].heap_free = (uint16_t)i;
@@ -134,7 +135,7 @@ static uint32_t span_new(unsigned cls)
         atomic_store_explicit(&span[i].heap_class, (uint8_t)cls, memory_order_relaxed);
     }
     add(&stock[cls].pages, c->pages);
-    return (uint32_t)page_va_to_pfn(start);
+    return pfn;
 }
 
 static void span_release(unsigned cls, uint32_t pfn)

@@ -2,10 +2,10 @@
 // Pages as the rest of the kernel asks for them: per-core stocks in front of the buddy allocator.
 //
 // Each core has three stocks, of single pages:
-//   stack    free pages, last in first out; page_alloc(0) and page_free(0) work on it alone and take the
-//            buddy's lock once in half a stack.
-//   zeroed   a few cleared pages for page_alloc_zeroed(0), so that clearing happens on g0 and not in the middle
-//            of somebody's call.
+//   stack    free pages, last in first out; page_alloc(0) and page_free(0) work on it alone and
+//            take the buddy's lock once in half a stack.
+//   zeroed   a few cleared pages for page_alloc_zeroed(0), so that clearing happens on g0 and not
+//            in the middle of somebody's call.
 //   reserve  cleared pages for the page-fault handler.
 // stack and zeroed belong to whoever runs on the core with preemption disabled. That may be a
 // goroutine whose own stack faults in the middle of an operation on them, with the page lock held
@@ -44,12 +44,17 @@ struct page_core {
     _Atomic(uint32_t) tail;
     uint32_t reserve[RESERVE_MAX];
 
-    // Legal to clear at any time, by any core; illegal to leave set when the refill has work.
-    _Atomic(bool) full;
-    _Atomic(bool) flush; // give everything back; set by any core, which then clears full
+    _Atomic(bool) flush; // give everything back; set by any core, which then clears page_reserve_full
 };
 
 static struct page_core cores[MAX_CORES];
+_Atomic(bool) page_reserve_full[MAX_CORES];
+
+// Context: not preemptible.
+static void set_full(bool full)
+{
+    atomic_store_explicit(&page_reserve_full[getg()->m->id], full, memory_order_relaxed);
+}
 static unsigned sharers = 1;
 static void (*pressure_fn)(void);
 
@@ -139,7 +144,7 @@ void *page_alloc_zeroed(unsigned order)
             p = hand_out(pc->zeroed[n - 1], PAGE_CACHED);
         }
         if (n <= ZEROED_MAX / 2)
-            atomic_store_explicit(&pc->full, false, memory_order_relaxed);
+            set_full(false);
         preempt_enable();
         if (p)
             return p;
@@ -195,7 +200,7 @@ void *page_alloc_fault(void)
     // Acquire: the slot is read after the tail that covers it. pairs: PAGE-RESERVE
     uint32_t n = atomic_load_explicit(&pc->tail, memory_order_acquire) - head;
     if (n <= RESERVE_MAX / 2)
-        atomic_store_explicit(&pc->full, false, memory_order_relaxed);
+        set_full(false);
     if (unlikely(n == 0))
         return NULL;
     uint32_t pfn = pc->reserve[head % RESERVE_MAX];
@@ -260,11 +265,13 @@ static void give_back(struct page_core *pc)
 
 static void refill(struct page_core *pc)
 {
-    if (atomic_exchange_explicit(&pc->flush, false, memory_order_acquire))
+    bool pressed = atomic_exchange_explicit(&pc->flush, false, memory_order_acquire);
+    if (pressed)
         give_back(pc);
     // Set first: a fault from here on clears it again.
-    atomic_store_explicit(&pc->full, true, memory_order_relaxed);
-    uint32_t limit = reserve_limit(), zeroed_limit = MIN(stack_limit() / 2, ZEROED_MAX);
+    set_full(true);
+    uint32_t limit = reserve_limit();
+    uint32_t zeroed_limit = pressed ? 0 : MIN(stack_limit() / 2, ZEROED_MAX);
     for (unsigned i = 0; i < REFILL_BATCH; i++) {
         uint32_t tail = get(&pc->tail);
         // pairs: PAGE-RESERVE-HEAD
@@ -279,16 +286,13 @@ static void refill(struct page_core *pc)
         if (!got)
             return; // the next fault, or page_alloc_zeroed, asks again
     }
-    atomic_store_explicit(&pc->full, false, memory_order_relaxed);
+    set_full(false);
 }
 
 void page_reserve_refill(void)
 {
-    struct page_core *pc = mine();
-    if (likely(atomic_load_explicit(&pc->full, memory_order_relaxed)))
-        return;
     preempt_disable();
-    refill(pc);
+    refill(mine());
     preempt_enable();
 }
 
@@ -305,7 +309,7 @@ void page_pressure(void)
     for (unsigned i = 0; i < sharers; i++) {
         // Nothing is published with the flag but the request itself.
         atomic_store_explicit(&cores[i].flush, true, memory_order_relaxed);
-        atomic_store_explicit(&cores[i].full, false, memory_order_relaxed);
+        atomic_store_explicit(&page_reserve_full[i], false, memory_order_relaxed);
     }
 }
 

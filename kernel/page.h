@@ -4,6 +4,7 @@
 #ifndef KERNEL_PAGE_H
 #define KERNEL_PAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,7 +40,9 @@ void page_trim_run(void *p, size_t n, size_t keep);
 void *page_alloc_fault(void);
 // Gives one back to the same reserve, still cleared: another core's fault was first.
 void page_free_fault(void *page);
-void page_reserve_refill(void); // Context: g0, cheap when full (one compare)
+void page_reserve_refill(void); // Context: g0
+// Per core; false: page_reserve_refill has work there. Legal to clear at any time, by any core.
+extern _Atomic(bool) page_reserve_full[];
 
 // How many cores share the memory, which sizes caches and reserves (one until it is said).
 // Context: boot.

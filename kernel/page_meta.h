@@ -39,7 +39,7 @@ struct page {
     // span's first, as long as the span lives, so that the owner of an object may look for that
     // value without the lock.
     _Atomic(uint16_t) heap_used; // objects of the span that are in caches or in use
-    uint16_t heap_free; // 1 + offset / 16 of the first free object, 0: none; inner: way to the first
+    uint16_t heap_free; // 1 + offset / 16 of the first free object, 0: none; inner: pages before it
     uint16_t heap_fresh; // objects that have been handed out at least once
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Looks up functions in the table that tools/symtab makes from a first link of the image and that the
-// second link adds to its read-only data. The first link has no table: the reference is weak.
+// Looks up functions in the table that tools/symtab makes from a first link of the image and that
+// the second link adds to its read-only data. The first link has no table: the reference is weak.
 // The table: u32 functions, u32 files; u32 address[functions], ascending; u32 where[functions], the
-// offset of the function's name in its low 20 bits and the index of its file above; u32 file[files],
-// offsets of their names; then the names.
+// offset of the function's name in its low 20 bits and the index of its file above; u32
+// file[files], offsets of their names; then the names.
 #include "kernel/symtab.h"
 
 #include "lib/util.h"

@@ -110,8 +110,11 @@ static bool wait_on(struct chan *c, struct waitq *q, void *elem, enum wait_reaso
 
 enum outcome { WOULD_BLOCK, DONE, NOT_OPEN };
 
+// Inlined into the blocking and the trying call, each of which then loses most of it.
+#define HOT static inline __attribute__((always_inline))
+
 // Sends if that is possible at once. c->lock is held; it is released unless the outcome is WOULD_BLOCK.
-static inline enum outcome send_now(struct chan *c, const void *elem)
+HOT enum outcome send_now(struct chan *c, const void *elem)
 {
     if (unlikely(chan_state(c) != CHAN_OPEN)) {
         spin_unlock(&c->lock);
@@ -133,7 +136,7 @@ static inline enum outcome send_now(struct chan *c, const void *elem)
 }
 
 // Receives if that is possible at once; NOT_OPEN: closed and drained, elem not written. As send_now.
-static inline enum outcome recv_now(struct chan *c, void *elem)
+HOT enum outcome recv_now(struct chan *c, void *elem)
 {
     struct sudog *sender = waitq_pop(&c->sendq);
     if (sender) {

@@ -53,23 +53,17 @@ struct chan {
 
 _Static_assert(sizeof(struct chan) == 2 * CACHE_LINE, "a channel is two lines");
 
+// The sizes of one and two words inline.
 static inline void elem_copy(void *dst, const void *src, size_t n)
 {
-    switch (n) {
-    case 0:
-        return;
-    case 4:
-        __builtin_memcpy(dst, src, 4);
-        return;
-    case 8:
+    if (likely(n == 8))
         __builtin_memcpy(dst, src, 8);
-        return;
-    case 16:
+    else if (n == 16)
         __builtin_memcpy(dst, src, 16);
-        return;
-    default:
+    else if (n == 4)
+        __builtin_memcpy(dst, src, 4);
+    else if (n != 0)
         memcpy(dst, src, n);
-    }
 }
 
 static inline uint32_t chan_state(const struct chan *c)
@@ -122,7 +116,13 @@ static inline struct sudog *waitq_pop(struct waitq *q)
 {
     struct sudog *sg;
     while ((sg = atomic_load_explicit(&q->head, memory_order_relaxed)) != NULL) {
-        waitq_remove(q, sg);
+        struct sudog *next = sg->next;
+        atomic_store_explicit(&q->head, next, memory_order_relaxed);
+        if (next)
+            next->prev = NULL;
+        else
+            q->tail = NULL;
+        sg->queued = false;
         if (likely(!sg->wait) || select_claim(sg->wait))
             return sg;
     }

@@ -91,7 +91,6 @@ struct g {
     struct defer *defers;
     struct try_frame *tries;
     struct unwind *panics; // panics and exits under way, newest first; see defer.c
-    struct p *last_p;   // where it ran last, for readying it near its cache
     uint8_t stack_class; // see stack.c
     bool reent_ready;    // libc has initialised reent for this goroutine
     bool is_system;      // the runtime's own; does not keep the machine from a deadlock verdict
@@ -133,7 +132,7 @@ struct p {
 
     // Owner M only.
     uint32_t schedtick;  // one more for each slice begun
-    uint64_t switches;
+    uint32_t global_in;  // picks until the global queue is looked at first
     int64_t live;        // goroutines started minus ended here; the sum over all Ps is what exists
     uint32_t rand_state;
     struct g *gfree;     // dead Gs with warm stacks
@@ -153,6 +152,9 @@ struct p {
 };
 
 struct m {
+    // Look at timers and the network soon. Legal to set at any time, by interrupts and by other cores; cleared by the M
+    // before it looks. Read by arch_gogo at this offset.
+    _Atomic(bool) resched; // 0
     uint32_t id; // core number, 0 is the boot core
     struct g *g0;
     struct g *curg;
@@ -171,7 +173,6 @@ struct m {
     int64_t hw_deadline_ns; // what the core's timer is armed for, INT64_MAX when it is not
     uint32_t tick_seen;     // p->schedtick at the last slice tick
     int64_t tick_ns;        // when the next slice tick is due, INT64_MAX when none is armed
-    _Atomic(bool) resched;  // look at timers and the network soon. Legal to set at any time, also by others
     bool slice_over;        // the running goroutine has used up its slice; goes to the global queue
     _Atomic(uint64_t) n_irq;
 };

@@ -161,7 +161,7 @@ struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *
     arch_init_context(gp, goroutine_start);
     g_set_status(gp, G_DEAD, G_RUNNABLE);
     p->live++;
-    atomic_store_explicit(&p->n_spawn, p->n_spawn + 1, memory_order_relaxed);
+    count(&p->n_spawn);
     runq_put(p, gp, true);
     wakep();
     preempt_enable();

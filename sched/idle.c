@@ -120,7 +120,7 @@ void wakep(void)
     atomic_store_explicit(&m->nextp, p, memory_order_release);
     struct p *mine = getg()->m->p;
     if (mine)
-        atomic_fetch_add_explicit(&mine->n_wake, 1, memory_order_relaxed);
+        count(&mine->n_wake);
     arch_send_ipi(m->id, IPI_WAKE);
 }
 

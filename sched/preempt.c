@@ -4,7 +4,7 @@
 //
 // Slice: while goroutines run, a tick comes every slice_ns. A goroutine that ran through a whole tick interval (the
 // P's schedtick has not moved) has used up its slice: it is stopped after one to two slices, and the context switch
-// itself never touches a clock. On an idle core the tick dies out by itself.
+// itself never touches a clock. On a core without a P the tick dies out by itself.
 //
 // An interrupt stops a goroutine only if preempt_off is 0; otherwise it leaves preempt_pending, and the
 // outermost preempt_enable yields. Handlers run with interrupts off, so on one core none of this races; what
@@ -68,8 +68,10 @@ void preempt_timer_irq(void)
     if (now >= m->tick_ns) {
         m->tick_ns = INT64_MAX;
         struct p *p = m->p;
-        if (p && gp != m->g0) {
-            if (p->schedtick == m->tick_seen) {
+        // Only without a P may the tick end: were it to end on a g0 that is about to resume a goroutine and has looked
+        // at tick_ns already, that goroutine would run for ever.
+        if (p) {
+            if (gp != m->g0 && p->schedtick == m->tick_seen) {
                 m->slice_over = true;
                 atomic_store_explicit(&m->resched, true, memory_order_relaxed);
             }
@@ -108,7 +110,7 @@ static void preempt_m(struct g *gp)
     m->slice_over = false;
     g_set_status(gp, G_RUNNING, G_PREEMPTED);
     dropg(m, gp);
-    atomic_store_explicit(&p->n_preempt, p->n_preempt + 1, memory_order_relaxed);
+    count(&p->n_preempt);
     g_set_status(gp, G_PREEMPTED, G_RUNNABLE);
     if (slice_over || HOSTILE) {
         globrunq_put(gp);

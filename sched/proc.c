@@ -20,20 +20,10 @@ struct sched sched;
 struct m ms[MAX_CORES];
 struct p *ps[MAX_CORES];
 
-void g_set_status(struct g *gp, enum g_status from, enum g_status to)
+void g_bad_status(const struct g *gp, enum g_status from, enum g_status to)
 {
-    uint32_t was = atomic_load_explicit(&gp->status, memory_order_relaxed);
-    if (unlikely(was != from))
-        throw("g_set_status: goroutine %lu is in state %u, not %u, on its way to %u",
-              (unsigned long)gp->id, was, from, to);
-    atomic_store_explicit(&gp->status, to, memory_order_relaxed);
-}
-
-void dropg(struct m *m, struct g *gp)
-{
-    gp->last_p = m->p;
-    gp->m = NULL;
-    m->curg = NULL;
+    throw("g_set_status: goroutine %lu is in state %u, not %u, on its way to %u",
+          (unsigned long)gp->id, atomic_load_explicit(&gp->status, memory_order_relaxed), from, to);
 }
 
 void execute(struct g *gp, bool inherit_slice)
@@ -45,8 +35,7 @@ void execute(struct g *gp, bool inherit_slice)
     m->curg = gp;
     atomic_store_explicit(&gp->preempt_pending, false, memory_order_relaxed);
     p->schedtick += !inherit_slice;
-    p->switches++;
-    atomic_store_explicit(&p->n_switch, p->switches, memory_order_relaxed);
+    count(&p->n_switch);
     if (unlikely(m->tick_ns == INT64_MAX))
         preempt_start_tick(m, p);
     arch_gogo(gp);
@@ -125,7 +114,7 @@ static void stop_spinning(struct m *m)
 
 // The last spinning M to find work wakes another to look on: so all Ps come up one by one while there is work,
 // and no more than one is awake in vain.
-static void found_while_spinning(struct m *m)
+static __attribute__((noinline)) void found_while_spinning(struct m *m)
 {
     stop_spinning(m);
     wakep();
@@ -151,14 +140,14 @@ static struct g *steal_round(struct m *m, struct p *p, bool last)
         }
         struct g *gp = runq_steal(p, victim, last);
         if (gp) {
-            atomic_fetch_add_explicit(&p->n_steal, 1, memory_order_relaxed);
+            count(&p->n_steal);
             return gp;
         }
     }
     return NULL;
 }
 
-static struct g *steal_work(struct m *m, struct p *p)
+static __attribute__((noinline)) struct g *steal_work(struct m *m, struct p *p)
 {
     unsigned busy = sched.n_p - pidle_count();
     if (sched.n_p == 1)
@@ -180,7 +169,7 @@ static struct g *steal_work(struct m *m, struct p *p)
 }
 
 // Finds a goroutine to run; sleeps until there is one. The M holds a P before and after, not always the same.
-static struct g *find_runnable(struct m *m, bool *inherit)
+static __attribute__((noinline)) struct g *find_runnable(struct m *m, bool *inherit)
 {
     for (;;) {
         struct p *p = m->p;
@@ -204,8 +193,11 @@ static struct g *pick(struct m *m, bool *inherit)
     struct g *gp;
     if (unlikely(atomic_load_explicit(&m->resched, memory_order_relaxed)))
         sched_poll(m, p);
-    if (unlikely(p->schedtick % 61 == 0) && (gp = globrunq_get(p, 1)) != NULL)
-        return gp;
+    if (unlikely(p->global_in-- == 0)) {
+        p->global_in = 60;
+        if ((gp = globrunq_get(p, 1)) != NULL)
+            return gp;
+    }
     if (HOSTILE && (gp = steal_work(m, p)) != NULL)
         return gp;
     if ((gp = runq_get(p, inherit)) != NULL)
@@ -219,7 +211,8 @@ void schedule(void)
     struct m *m = g0->m;
     if (unlikely(g0->preempt_off != 0))
         throw("schedule: a spinlock or preempt_disable is still held");
-    page_reserve_refill();
+    if (unlikely(!atomic_load_explicit(&page_reserve_full[m->id], memory_order_relaxed)))
+        page_reserve_refill();
     bool inherit = false;
     struct g *gp = pick(m, &inherit);
     if (m->spinning)

@@ -22,7 +22,7 @@ static inline _Atomic(struct g *) *slot(struct runq *q, uint32_t i)
 }
 
 // Moves half of the full ring and gp to the global queue; false if thieves made room meanwhile.
-static bool put_slow(struct runq *q, struct g *gp, uint32_t head, uint32_t tail)
+static __attribute__((noinline)) bool put_slow(struct runq *q, struct g *gp, uint32_t head, uint32_t tail)
 {
     struct g *batch[RUNQ_SIZE / 2 + 1];
     uint32_t n = (tail - head) / 2;

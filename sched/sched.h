@@ -32,6 +32,13 @@ extern struct sched sched;
 extern struct m ms[MAX_CORES];
 extern struct p *ps[MAX_CORES];
 
+// A counter of the owner's that others may read.
+static inline void count(_Atomic(uint64_t) *n)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
 // proc.c
 
 // The scheduler loop. Context: g0 of an M that holds a P; never returns.
@@ -40,10 +47,22 @@ _Noreturn void schedule(void);
 _Noreturn void execute(struct g *gp, bool inherit_slice);
 // Looks at the timers and at what devices announced; true if it may have readied something. Context: g0 with p.
 bool sched_poll(struct m *m, struct p *p);
-// Clears m->curg. Context: g0, just after the goroutine stopped.
-void dropg(struct m *m, struct g *gp);
+_Noreturn void g_bad_status(const struct g *gp, enum g_status from, enum g_status to);
+
 // Checked change of a G's state by its owner.
-void g_set_status(struct g *gp, enum g_status from, enum g_status to);
+static inline void g_set_status(struct g *gp, enum g_status from, enum g_status to)
+{
+    if (unlikely(atomic_load_explicit(&gp->status, memory_order_relaxed) != from))
+        g_bad_status(gp, from, to);
+    atomic_store_explicit(&gp->status, to, memory_order_relaxed);
+}
+
+// The M and its goroutine part. Context: g0, just after the goroutine left its stack.
+static inline void dropg(struct m *m, struct g *gp)
+{
+    gp->m = NULL;
+    m->curg = NULL;
+}
 void globrunq_put(struct g *gp);
 void globrunq_put_list(struct gqueue *q, uint32_t n);
 // Takes a fair share of the global queue: one is returned, the rest go to p's queue (at most max, 0 for half a ring).

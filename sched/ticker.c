@@ -34,7 +34,7 @@ int ticker_start(struct ticker *t, int64_t ns)
         errno = EINVAL;
         return -1;
     }
-    if (timer_armed(&t->timer)) {
+    if (timer_is_armed(&t->timer)) {
         errno = EBUSY;
         return -1;
     }

@@ -282,7 +282,7 @@ bool timer_disarm_sync(struct timer *t)
     }
 }
 
-bool timer_armed(struct timer *t)
+bool timer_is_armed(struct timer *t)
 {
     bool armed = false;
     preempt_disable();

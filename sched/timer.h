@@ -31,7 +31,7 @@ bool timer_disarm(struct timer *t);
 bool timer_disarm_sync(struct timer *t);
 
 // True if t is armed and its function has not been started. A hint unless the caller excludes changes.
-bool timer_armed(struct timer *t);
+bool timer_is_armed(struct timer *t);
 
 // For the scheduler. Runs timers of p that are due at now_ns, a bounded number of them; returns when the
 // next is due (now or earlier when the bound was hit, INT64_MAX: none).

@@ -4,6 +4,7 @@
 #ifndef ARCH_HOST_INLINE_H
 #define ARCH_HOST_INLINE_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -14,9 +15,10 @@ extern _Thread_local struct g *host_g;
 static inline struct g *getg(void) { return host_g; }
 static inline void setg(struct g *gp) { host_g = gp; }
 
+// Cores are threads here, and there may be more of them than processors.
 static inline void arch_relax(void)
 {
-    __asm__ volatile("" ::: "memory");
+    sched_yield();
 }
 
 static inline uint64_t arch_counter(void)

@@ -14,6 +14,12 @@ enum {
     CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20,
 };
 
+// What assembly relies on.
+_Static_assert(offsetof(struct g, sp) == 0 && offsetof(struct g, stack_top) == 8 &&
+               offsetof(struct g, preempt_off) == 24 && offsetof(struct m, resched) == 0 &&
+               offsetof(struct cpu, g) == 0 && offsetof(struct cpu, g0) == 8 &&
+               offsetof(struct cpu, m) == 16, "switch.S has other offsets");
+
 struct cpu cpus[MAX_CORES];
 struct cpu_features cpu_features;
 uint32_t arch_xsave_size = 512; // read by arch_preempt_stub

@@ -56,18 +56,29 @@ static void power_off_acpi(void)
         outw((uint16_t)acpi.pm1b_control.addr, (uint16_t)(acpi.s5_b << 10 | 1 << 13));
 }
 
-// With exit=debugcon the status goes to port 0xe9 as text and the emulator's exit port 0xf4 is written. Neither is
-// touched without that option: on another machine the ports may mean anything.
-void arch_poweroff(int status)
+// A line for whoever started the emulator, by port 0xe9. Only with exit=debugcon: on another
+// machine the port may mean anything.
+static bool tell_emulator(const char *line)
 {
     const char *how = cmdline_option("exit");
-    if (how && __builtin_strcmp(how, "debugcon") == 0) {
-        char line[24];
-        int n = ksnprintf(line, sizeof(line), "exit %d\n", status & 0xff);
-        for (int i = 0; i < n; i++)
-            outb(0xe9, (uint8_t)line[i]);
-        outl(0xf4, (uint32_t)status & 0x7f);
-    }
+    if (!how || __builtin_strcmp(how, "debugcon") != 0)
+        return false;
+    while (*line)
+        outb(0xe9, (uint8_t)*line++);
+    return true;
+}
+
+void arch_console_wanted(void)
+{
+    tell_emulator("input\n");
+}
+
+void arch_poweroff(int status)
+{
+    char line[24];
+    ksnprintf(line, sizeof(line), "exit %d\n", status & 0xff);
+    if (tell_emulator(line))
+        outl(0xf4, (uint32_t)status & 0x7f); // the emulator's exit port
     power_off_acpi();
     arch_halt();
 }

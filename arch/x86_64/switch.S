@@ -6,6 +6,7 @@
 #define G_SP 0
 #define G_STACK_TOP 8
 #define G_PREEMPT_OFF 24
+#define M_RESCHED 0
 
     .section .text.arch_switch, "ax"
 
@@ -36,19 +37,29 @@ arch_mcall:
     .size arch_mcall, . - arch_mcall
 
 // void arch_gogo(struct g *)
-// The stack first, the current G second: an interrupt between the two still sees g0, which is never preempted.
+// The stack first, the current G second: an interrupt between the two still sees g0, which is never preempted, and
+// only leaves m->resched. So that is looked at once more when the G is current and further interrupts will stop
+// it themselves: an announcement made while the scheduler was on its way out is not left until the next tick.
     .globl arch_gogo
     .type arch_gogo, @function
 arch_gogo:
     movq G_SP(%rdi), %rsp
     movq %rdi, %gs:0
-    popq %r15
+    movq %gs:16, %rax
+    cmpb $0, M_RESCHED(%rax)
+    jne 2f
+1:  popq %r15
     popq %r14
     popq %r13
     popq %r12
     popq %rbp
     popq %rbx
     ret
+2:  movq %rsp, %rbx
+    andq $-16, %rsp
+    call preempt_park
+    movq %rbx, %rsp
+    jmp 1b
     .size arch_gogo, . - arch_gogo
 
 // void arch_call_on_stack(uintptr_t top, void (*fn)(void))
