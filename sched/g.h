@@ -148,7 +148,7 @@ struct p {
     _Atomic(uint64_t) n_preempt;
     _Atomic(uint64_t) n_wake;   // Ms woken by IPI
     _Atomic(uint64_t) n_spawn;
-    _Atomic(uint64_t) n_netpoll; // Gs readied from the network
+    _Atomic(uint64_t) n_netpoll; // polls of the network
 };
 
 struct m {

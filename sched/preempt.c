@@ -91,6 +91,7 @@ bool preempt_irq_exit(void)
 {
     struct g *gp = getg();
     struct m *m = gp->m;
+    count(&m->n_irq);
     if (!atomic_load_explicit(&m->resched, memory_order_relaxed) || gp == m->g0)
         return false;
     if (gp->preempt_off > 0 || !m->p) {

@@ -99,8 +99,10 @@ bool sched_poll(struct m *m, struct p *p)
         }
         preempt_arm(m, timers_next(p));
     }
-    if (netpoll_pending())
-        did |= netpoll();
+    if (netpoll_pending() && netpoll()) {
+        count(&p->n_netpoll);
+        did = true;
+    }
     return did;
 }
 

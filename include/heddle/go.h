@@ -37,26 +37,11 @@ _Noreturn void go_exit(void);
 // The calling goroutine's number: unique for ever, 1 for main.
 uint64_t go_id(void);
 
-// How many cores may run goroutines at the same time. Sets it when n > 0 (limited to go_numcpu()) and
-// returns what it was before. n <= 0 only asks.
-int go_maxprocs(int n);
-
 // Cores of the machine.
 int go_numcpu(void);
 
 // Goroutines that exist: running, runnable or blocked.
 size_t go_count(void);
-
-// Ties the calling goroutine to its core: until as many go_unlock_thread calls have been made it runs
-// nowhere else, and nothing else runs there.
-void go_lock_thread(void);
-void go_unlock_thread(void);
-
-// Around a stretch of code that may hold up its core for long (a device polled by hand, a firmware call):
-// meanwhile another core may take over the goroutines queued here. Nothing in between may block or call
-// into the scheduler. go_block_exit may block until there is room to run again.
-void go_block_enter(void);
-void go_block_exit(void);
 
 // Registers fn(arg) to be called when the innermost go_try around the call ends, or else when the goroutine
 // ends: by return, by panic or by go_exit. Last registered, first called. Never blocks.
