@@ -173,6 +173,7 @@ struct m {
     int64_t hw_deadline_ns; // what the core's timer is armed for, INT64_MAX when it is not
     uint32_t tick_seen;     // p->schedtick at the last slice tick
     int64_t tick_ns;        // when the next slice tick is due, INT64_MAX when none is armed
+    bool wake_later;        // a wake was held back; the timer interrupt looks again
     bool slice_over;        // the running goroutine has used up its slice; goes to the global queue
     _Atomic(uint64_t) n_irq;
 };

@@ -10,6 +10,11 @@
 // a spinning M may miss, it finds in its own step 2 after it stopped spinning: whoever saw nmspinning > 0 had
 // published before that.
 //
+// Wakes in vain: two goroutines that only hand a token back and forth always leave one runnable for a moment, and
+// a core woken for it finds nothing. Each search that fails makes sched.quiet_until_ns later, doubling up to
+// QUIET_MAX_NS; until then wakep only arms its own core's timer for that moment and looks again then. A
+// search that succeeds ends it. So work that stays queued waits at most that long for a sleeping core.
+//
 // Between step 2 and the halt, an interrupt may announce work: the last look at nextp, resched and pending
 // is with interrupts off, and arch_idle turns them on and sleeps in one step.
 //
@@ -25,6 +30,9 @@
 #include "kernel/panic.h"
 #include "sched/netpoll.h"
 #include "sched/timer.h"
+
+#define QUIET_MIN_NS 10000
+#define QUIET_MAX_NS 200000
 
 unsigned pidle_count(void)
 {
@@ -96,12 +104,39 @@ static struct m *midle_get(struct p *p)
     return NULL;
 }
 
-void wakep(void)
+// True if wakes have been in vain lately; then this core looks again when that time is over.
+static bool quiet(void)
 {
-    if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) == 0)
+    int64_t until = atomic_load_explicit(&sched.quiet_until_ns, memory_order_relaxed);
+    if (HOSTILE || until == 0 || clock_mono_ns() >= until)
+        return false;
+    struct m *m = getg()->m;
+    m->wake_later = true;
+    preempt_arm(m, until);
+    return true;
+}
+
+static void searched_in_vain(void)
+{
+    int64_t wait = atomic_load_explicit(&sched.quiet_ns, memory_order_relaxed);
+    wait = wait == 0 ? QUIET_MIN_NS : MIN(2 * wait, QUIET_MAX_NS);
+    atomic_store_explicit(&sched.quiet_ns, wait, memory_order_relaxed);
+    atomic_store_explicit(&sched.quiet_until_ns, clock_mono_ns() + wait, memory_order_relaxed);
+}
+
+void searched_with_success(void)
+{
+    if (atomic_load_explicit(&sched.quiet_ns, memory_order_relaxed) == 0)
         return;
+    atomic_store_explicit(&sched.quiet_ns, 0, memory_order_relaxed);
+    atomic_store_explicit(&sched.quiet_until_ns, 0, memory_order_relaxed);
+}
+
+// Context: not preemptible; also from the timer interrupt, as all it does is atomic claims.
+static __attribute__((noinline)) void wake_one(void)
+{
     uint32_t none = 0;
-    if (atomic_load_explicit(&sched.nmspinning, memory_order_seq_cst) != 0 ||
+    if (quiet() ||
         !atomic_compare_exchange_strong_explicit(&sched.nmspinning, &none, 1, memory_order_seq_cst,
                                                  memory_order_relaxed))
         return;
@@ -122,6 +157,13 @@ void wakep(void)
     if (mine)
         count(&mine->n_wake);
     arch_send_ipi(m->id, IPI_WAKE);
+}
+
+void wakep(void)
+{
+    if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
+        atomic_load_explicit(&sched.nmspinning, memory_order_seq_cst) == 0)
+        wake_one();
 }
 
 // Anything to do for an M that would have to find a P first?
@@ -226,6 +268,7 @@ void stop_m(struct m *m)
     if (m->spinning) {
         m->spinning = false;
         atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+        searched_in_vain();
     }
     sleep_until_p(m);
 }

@@ -79,6 +79,12 @@ void preempt_timer_irq(void)
             m->tick_ns = now + sched.slice_ns;
         }
     }
+    if (m->wake_later) {
+        m->wake_later = false;
+        if (m->p && (runq_len(m->p) > 0 ||
+                     atomic_load_explicit(&sched.global_len, memory_order_relaxed) > 0))
+            wakep();
+    }
     rearm(m, now);
 }
 

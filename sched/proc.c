@@ -119,6 +119,7 @@ static void stop_spinning(struct m *m)
 static __attribute__((noinline)) void found_while_spinning(struct m *m)
 {
     stop_spinning(m);
+    searched_with_success();
     wakep();
 }
 

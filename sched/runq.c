@@ -12,7 +12,10 @@
 // Rejected: a Chase-Lev deque (last in, first out starves; stealing one at a time), a lock per queue (a thief
 // would hold up the owner).
 
+#include "kernel/clock.h"
 #include "sched/sched.h"
+
+#define NEXT_WAIT_NS 5000
 
 _Static_assert((RUNQ_SIZE & (RUNQ_SIZE - 1)) == 0, "ring indices wrap by masking");
 
@@ -98,6 +101,26 @@ struct g *runq_get(struct p *p, bool *was_next)
     }
 }
 
+// runnext of a P whose goroutine is about to stop will run there in a moment, its data warm; stolen, it would cost both
+// cores. Waits for as long as the victim keeps switching; NULL, or the goroutine that has waited in vain.
+static struct g *grab_next(struct p *victim)
+{
+    struct runq *q = &victim->runq;
+    struct g *gp = atomic_load_explicit(&q->next, memory_order_relaxed);
+    if (!gp)
+        return NULL;
+    if (!HOSTILE && atomic_load_explicit(&victim->status, memory_order_relaxed) == P_RUNNING) {
+        uint64_t switches = atomic_load_explicit(&victim->n_switch, memory_order_relaxed);
+        for (int64_t until = clock_mono_ns() + NEXT_WAIT_NS; clock_mono_ns() < until;) {
+            if (atomic_load_explicit(&victim->n_switch, memory_order_relaxed) != switches)
+                return NULL;
+            arch_relax();
+        }
+    }
+    // pairs: RUNQ-NEXT
+    return atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
+}
+
 // Copies half of victim's ring behind p's tail without publishing it; returns how many. Context: owner of p.
 static uint32_t grab(struct p *p, struct p *victim, uint32_t my_tail, bool take_next)
 {
@@ -110,10 +133,7 @@ static uint32_t grab(struct p *p, struct p *victim, uint32_t my_tail, bool take_
         uint32_t n = tail - head;
         n -= n / 2;
         if (n == 0) {
-            if (!take_next || !atomic_load_explicit(&q->next, memory_order_relaxed))
-                return 0;
-            // pairs: RUNQ-NEXT
-            struct g *gp = atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
+            struct g *gp = take_next ? grab_next(victim) : NULL;
             if (!gp)
                 return 0;
             atomic_store_explicit(slot(&p->runq, my_tail), gp, memory_order_relaxed);

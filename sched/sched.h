@@ -24,6 +24,10 @@ struct sched {
     _Atomic(uint64_t) idle_p;
     _Atomic(uint32_t) nmspinning; // Ms looking for work; at most half the busy Ps
 
+    // How long wakep holds back after searches in vain, and until when. Hints, written by any M. See idle.c.
+    _Atomic(int64_t) quiet_ns;
+    _Atomic(int64_t) quiet_until_ns;
+
     // Set once.
     int64_t slice_ns;
 };
@@ -72,6 +76,8 @@ struct g *globrunq_get(struct p *p, uint32_t max);
 
 // If an idle P exists and nobody is looking for work, wakes an M to look.
 void wakep(void);
+// Told by an M that looked for work and found some.
+void searched_with_success(void);
 void acquirep(struct m *m, struct p *p);
 // A P nobody owns, wanted first if it is idle; NULL when there is none.
 struct p *pidle_get(struct p *wanted);
