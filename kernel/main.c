@@ -41,6 +41,7 @@ static void init_boot_core(void)
 
 static void main_goroutine(void *unused)
 {
+    net_init();
     drivers_init();
     libc_start(unused);
 }

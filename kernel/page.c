@@ -9,13 +9,17 @@
 //   reserve  cleared pages for the page-fault handler.
 // stack and zeroed belong to whoever runs on the core with preemption disabled. That may be a
 // goroutine whose own stack faults in the middle of an operation on them, with the page lock held
-// even. The fault handler therefore touches neither these stocks nor a lock, but only the
-// reserve: a ring with one producer (page_reserve_refill) and one consumer (page_alloc_fault).
-// The producer writes nothing but tail and the slot at tail, the consumer nothing but head. So it
-// does not matter at which instruction of a refill the handler interrupts it: it sees the ring
-// with or without the page that is being added, and the producer, which read head too early,
-// takes the ring for fuller than it is. Both run on the same core, where stores are seen in
-// program order by interrupts; the release and acquire only hold the compiler to it.
+// even. The fault handler therefore touches neither of these stocks, but only the reserve: a ring
+// with one producer (page_reserve_refill) and one consumer (page_alloc_fault). The producer writes
+// nothing but tail and the slot at tail, the consumer nothing but head. So it does not matter at
+// which instruction of a refill the handler interrupts it: it sees the ring with or without the
+// page that is being added, and the producer, which read head too early, takes the ring for fuller
+// than it is. Both run on the same core, where stores are seen in program order by interrupts; the
+// release and acquire only hold the compiler to it.
+//
+// A goroutine may commit more stack than the reserve holds before its core next comes by its g0. When
+// the reserve runs low, the handler goes to the buddy itself, unless what it interrupted is this
+// core's holder of the page lock; the last pages of the reserve are kept for that case.
 //
 // Each core's refill, on its g0, is also where it hands back what it hoards when memory has run
 // out anywhere (page_pressure); a core that sleeps does so when it next wakes.
@@ -30,6 +34,7 @@
 #define STACK_MAX (HOSTILE ? 2 : 32)
 #define ZEROED_MAX (HOSTILE ? 1 : 12)
 #define RESERVE_MAX 64
+#define RESERVE_LOW 16
 #define REFILL_BATCH 16 // bounds the time of one refill
 
 struct page_core {
@@ -44,19 +49,21 @@ struct page_core {
     _Atomic(uint32_t) tail;
     uint32_t reserve[RESERVE_MAX];
 
-    _Atomic(bool) flush; // give everything back; set by any core, which then clears page_reserve_full
+    // Give everything back. Set by any core, which then clears page_reserve_full.
+    _Atomic(bool) flush;
 };
 
 static struct page_core cores[MAX_CORES];
+static unsigned sharers = 1;
+static void (*pressure_fn)(void);
+// Legal to clear at any time, by any core; illegal to leave set when the refill has work.
 _Atomic(bool) page_reserve_full[MAX_CORES];
 
-// Context: not preemptible.
+// Context: not preemptible, or an interrupt handler.
 static void set_full(bool full)
 {
     atomic_store_explicit(&page_reserve_full[getg()->m->id], full, memory_order_relaxed);
 }
-static unsigned sharers = 1;
-static void (*pressure_fn)(void);
 
 // Context: preemption disabled, or an interrupt handler.
 static inline struct page_core *mine(void) { return &cores[getg()->m->id]; }
@@ -192,18 +199,29 @@ void page_free(void *p, unsigned order)
     preempt_enable();
 }
 
+// A page from the buddy for the fault handler, 0 if there is none or the lock is this core's.
+static uint32_t take_in_fault(void)
+{
+    uint32_t pfn = buddy_take_fault();
+    if (pfn)
+        words_zero(page_pfn_to_va(pfn), PAGE_SIZE);
+    return pfn;
+}
+
 // Context: the page-fault handler, interrupts off; or anyone who turned them off.
 void *page_alloc_fault(void)
 {
     struct page_core *pc = mine();
-    uint32_t head = get(&pc->head);
+    uint32_t head = get(&pc->head), pfn;
     // Acquire: the slot is read after the tail that covers it. pairs: PAGE-RESERVE
     uint32_t n = atomic_load_explicit(&pc->tail, memory_order_acquire) - head;
     if (n <= RESERVE_MAX / 2)
         set_full(false);
+    if (unlikely(n <= RESERVE_LOW) && (pfn = take_in_fault()) != 0)
+        return hand_out(pfn, PAGE_CACHED);
     if (unlikely(n == 0))
         return NULL;
-    uint32_t pfn = pc->reserve[head % RESERVE_MAX];
+    pfn = pc->reserve[head % RESERVE_MAX];
     // Release: the slot has been read before the refill may write it. pairs: PAGE-RESERVE-HEAD
     atomic_store_explicit(&pc->head, head + 1, memory_order_release);
     return hand_out(pfn, PAGE_RESERVED);
@@ -218,7 +236,8 @@ void page_free_fault(void *page)
     uint32_t pfn = (uint32_t)page_va_to_pfn(page);
     require(page_is(page_known(pfn), PAGE_USED, 0));
     page_set_state(page_known(pfn), PAGE_RESERVED, 0);
-    // The slot before head is one this handler emptied: no refill has run since.
+    // The slot before head is free, unless the ring is full, which it is not when a page has come
+    // from it in this stretch or when it was low; and no refill has run since.
     pc->reserve[head % RESERVE_MAX] = pfn;
     atomic_store_explicit(&pc->head, head, memory_order_release);
 }

@@ -20,7 +20,7 @@
 
 #include "kernel/page_meta.h"
 #include "kernel/panic.h"
-#include "kernel/spinlock.h"
+#include "kernel/preempt.h"
 #include "lib/words.h"
 
 #define ORDERS (PAGE_MAX_ORDER + 1)
@@ -259,6 +259,24 @@ unsigned buddy_take(uint32_t *out, unsigned n)
     count(&buddy.free, 0 - (size_t)got);
     spin_unlock(&buddy.lock);
     return got;
+}
+
+// A fault handler runs on top of whatever this core was doing, which may be anything but holding
+// buddy.lock when the lock is taken here: other cores that hold it do not wait for this one. For the
+// order of locks the handler stands by itself, and it must not yield at the unlock.
+uint32_t buddy_take_fault(void)
+{
+    if (spin_held_by_me(&buddy.lock))
+        return 0;
+    struct g *gp = getg();
+    uint32_t pfn;
+    uint64_t ranks_held = gp->m->ranks_held;
+    gp->m->ranks_held = 0;
+    preempt_disable();
+    unsigned got = buddy_take(&pfn, 1);
+    preempt_enable_quiet();
+    gp->m->ranks_held = ranks_held;
+    return got ? pfn : 0;
 }
 
 void buddy_give(const uint32_t *pfn, unsigned n)

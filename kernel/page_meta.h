@@ -96,6 +96,9 @@ static inline struct page *page_of(const void *va) { return page_of_pfn(page_va_
 
 // Up to n single pages into out, marked PAGE_CACHED; how many there were.
 unsigned buddy_take(uint32_t *out, unsigned n);
+// One page, marked PAGE_CACHED, for a fault handler; 0 also if this core holds the lock.
+// Context: interrupts off.
+uint32_t buddy_take_fault(void);
 // Takes back n pages that are PAGE_CACHED.
 void buddy_give(const uint32_t *pfn, unsigned n);
 // 2^order pages aligned to their size, marked PAGE_USED.
