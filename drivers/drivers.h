@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The devices of the machine: one call finds them all and starts their drivers.
+#ifndef DRIVERS_DRIVERS_H
+#define DRIVERS_DRIVERS_H
+
+struct pci_dev;
+struct virtio_dev;
+
+// drivers.c
+
+// Looks at every bus and starts what it knows. A device that misbehaves costs a line in the boot
+// log, never the machine. Context: a goroutine or the boot core, once, after the scheduler's
+// structures stand.
+void drivers_init(void);
+
+// For the virtio transports: dev has been found and reset; starts its driver, or says there is
+// none.
+void virtio_found(struct virtio_dev *dev);
+
+// virtio_pci.c, virtio_mmio.c, virtio_net.c
+
+void virtio_pci_probe(struct pci_dev *d);
+void virtio_mmio_probe_all(void);
+void virtio_net_probe(struct virtio_dev *dev);
+
+#endif

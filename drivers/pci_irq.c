@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Interrupts of PCI functions: MSI-X, where every queue can have a vector of its own on a core of
+// its own, or the shared pin.
+//
+// The MSI-X table is written while the function is masked as a whole; an entry is unmasked when
+// it has been routed. Nothing masks entries later on: who does not want interrupts tells the
+// device so.
+
+#include "drivers/pci.h"
+#include "kernel/acpi.h"
+#include "kernel/irq.h"
+#include "kernel/print.h"
+
+enum msix {
+    MSIX_CONTROL = 2, // of the capability
+    MSIX_TABLE = 4,
+    MSIX_ENABLE = 0x8000,
+    MSIX_MASK_ALL = 0x4000,
+    MSIX_SIZE = 0x07ff,
+    MSIX_ENTRY = 16, // bytes of a table entry
+    MSIX_ENTRY_ADDR = 0,
+    MSIX_ENTRY_ADDR_HIGH = 4,
+    MSIX_ENTRY_DATA = 8,
+    MSIX_ENTRY_CONTROL = 12,
+    MSIX_ENTRY_MASKED = 1,
+};
+
+unsigned pci_msix_init(struct pci_dev *d)
+{
+    unsigned cap = pci_next_cap(d, PCI_CAP_MSIX, 0);
+    if (!cap)
+        return 0;
+    uint32_t control = pci_read(d, cap + MSIX_CONTROL, 2);
+    uint32_t where = pci_read(d, cap + MSIX_TABLE, 4);
+    unsigned n = (control & MSIX_SIZE) + 1;
+    mmio_t *table = pci_map(d, where & 7, where & ~7u, (uint64_t)n * MSIX_ENTRY);
+    if (!table) {
+        klog("pci %s: MSI-X table of %u entries is out of reach", d->name, n);
+        return 0;
+    }
+    pci_write(d, cap + MSIX_CONTROL, 2, (control & ~(uint32_t)MSIX_ENABLE) | MSIX_MASK_ALL);
+    for (unsigned i = 0; i < n; i++)
+        mmio_write32(table + i * MSIX_ENTRY + MSIX_ENTRY_CONTROL, MSIX_ENTRY_MASKED);
+    d->msix_cap = (uint8_t)cap;
+    d->msix_table = table;
+    return n;
+}
+
+void pci_msix_route(struct pci_dev *d, unsigned entry, int vector, unsigned core)
+{
+    uint64_t addr;
+    uint32_t data;
+    arch_msi_message(vector, core, &addr, &data);
+    mmio_t *e = d->msix_table + entry * MSIX_ENTRY;
+    mmio_write32(e + MSIX_ENTRY_ADDR, (uint32_t)addr);
+    mmio_write32(e + MSIX_ENTRY_ADDR_HIGH, (uint32_t)(addr >> 32));
+    mmio_write32(e + MSIX_ENTRY_DATA, data);
+    mmio_write32(e + MSIX_ENTRY_CONTROL, 0);
+}
+
+void pci_msix_enable(struct pci_dev *d, bool on)
+{
+    uint32_t control = pci_read(d, d->msix_cap + MSIX_CONTROL, 2);
+    control &= ~(uint32_t)(MSIX_ENABLE | MSIX_MASK_ALL);
+    uint32_t command = pci_read(d, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_NO_INTX;
+    pci_write(d, PCI_COMMAND, 2, on ? command | PCI_COMMAND_NO_INTX : command);
+    pci_write(d, d->msix_cap + MSIX_CONTROL, 2, on ? control | MSIX_ENABLE : control);
+}
+
+// The firmware's name for the pin's wire is an ISA interrupt number; the tables may say that this
+// number arrives elsewhere. Pins are level-triggered and low unless the tables know better.
+bool pci_intx_route(struct pci_dev *d, int vector, unsigned core)
+{
+    uint32_t line = pci_read(d, PCI_INTERRUPT_LINE, 1);
+    if (pci_read(d, PCI_INTERRUPT_PIN, 1) == 0 || line == 0 || line == 0xff)
+        return false;
+    struct acpi_override o = { .gsi = line, .level = true, .active_low = true };
+    for (uint32_t i = 0; i < acpi.n_overrides; i++)
+        if (acpi.overrides[i].irq == line && acpi.overrides[i].level)
+            o = acpi.overrides[i];
+    pci_write(d, PCI_COMMAND, 2,
+              pci_read(d, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_NO_INTX);
+    return arch_irq_route(o.gsi, vector, core, true, o.active_low) == 0;
+}

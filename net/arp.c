@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The neighbour cache: which Ethernet address an IPv4 address of the local wire has (RFC 826,
+// 1122, 5227).
+//
+// An entry is looked up under one lock, LOCK_ARP, but the packets of a connection do not come
+// here: they use their route cache until route_gen moves. An entry is trusted for REACHABLE_NS
+// after the neighbour was last heard from; then it is stale, route_gen moves, the next packet
+// finds it here, still goes out, and a question goes with it. A neighbour that does not answer is
+// forgotten, and one that never answered is remembered as dead for a moment, so that senders fail
+// fast.
+//
+// Packets kept for an unresolved neighbour stand in an array, not a list: their senders may have
+// them on a list of their own through p->next.
+#include <errno.h>
+#include <string.h>
+
+#include "kernel/clock.h"
+#include "kernel/heap.h"
+#include "kernel/print.h"
+#include "net/netif.h"
+#include "sched/timer.h"
+
+enum { BUCKETS = 256, MAX_ENTRIES = 1024, MAX_KEPT = 62 };
+enum { OP_REQUEST = 1, OP_REPLY = 2 };
+
+#define REACHABLE_NS (30 * TIME_S)
+#define STALE_NS (600 * TIME_S)
+#define DEAD_NS (3 * TIME_S)
+#define PROBE_NS TIME_S
+#define DEFEND_NS (10 * TIME_S)
+
+// When to ask again for an address nobody has answered for yet.
+static const int64_t ask_again_ns[] = {250 * TIME_MS, 500 * TIME_MS, TIME_S, TIME_S};
+enum { PROBES = 3 };
+
+enum state {
+    INCOMPLETE, // asked, no answer yet; packets wait
+    REACHABLE,
+    STALE,      // known, but not heard from for a while and not used since
+    PROBE,      // in use again, and asked
+    DEAD,       // never answered
+};
+
+struct kept {
+    uint32_t n;
+    struct pbuf *p[MAX_KEPT];
+};
+
+struct neigh {
+    struct neigh *next;
+    struct netif *nif;
+    uint32_t addr_be;
+    uint8_t mac[6];
+    uint8_t state;
+    uint8_t tries;
+    int64_t due_ns;  // when age() is to look at it
+    int64_t used_ns; // last looked up
+    struct kept *kept;
+};
+
+static struct spinlock lock = SPINLOCK_INIT(LOCK_ARP);
+// guard: lock
+static struct neigh *table[BUCKETS];
+static uint32_t entries;
+static struct timer timer;
+static int64_t timer_due_ns = INT64_MAX;
+static int64_t defended_ns;
+
+static struct neigh **bucket(uint32_t addr_be)
+{
+    return &table[(addr_be * 0x9e3779b1u) >> 24];
+}
+
+static struct neigh *find(struct netif *nif, uint32_t addr_be)
+{
+    struct neigh *n = *bucket(addr_be);
+    while (n && (n->addr_be != addr_be || n->nif != nif))
+        n = n->next;
+    return n;
+}
+
+static void send(struct netif *nif, uint16_t op, const uint8_t to[6], uint32_t sender_be,
+                 const uint8_t target_mac[6], uint32_t target_be)
+{
+    struct pbuf *p = pbuf_alloc();
+    if (!p)
+        return;
+    p->len = p->total = ETH_MIN_PAYLOAD;
+    memset(p->data, 0, ETH_MIN_PAYLOAD);
+    struct arp_hdr *a = (struct arp_hdr *)p->data;
+    a->hw_type_be = BE16(1);
+    a->proto_type_be = BE16(ETH_TYPE_IPV4);
+    a->hw_len = 6;
+    a->proto_len = 4;
+    a->op_be = be16(op);
+    memcpy(a->sender_mac, nif->dev->mac, 6);
+    a->sender_be = sender_be;
+    memcpy(a->target_mac, target_mac, 6);
+    a->target_be = target_be;
+    uint8_t eth[ETH_HDR_LEN];
+    struct eth_hdr *e = (struct eth_hdr *)eth;
+    memcpy(e->dst, to, 6);
+    memcpy(e->src, nif->dev->mac, 6);
+    e->type_be = BE16(ETH_TYPE_ARP);
+    ether_output(nif, p, eth, false);
+}
+
+static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+static const uint8_t nobody[6];
+
+static void ask(struct neigh *n)
+{
+    uint32_t ours = atomic_load_explicit(&n->nif->addr_be, memory_order_relaxed);
+    send(n->nif, OP_REQUEST, n->state == PROBE ? n->mac : everybody, ours, nobody, n->addr_be);
+}
+
+void arp_announce(struct netif *nif)
+{
+    uint32_t ours = atomic_load_explicit(&nif->addr_be, memory_order_relaxed);
+    if (ours)
+        send(nif, OP_REQUEST, everybody, ours, nobody, ours);
+}
+
+static void age(void *arg);
+
+// Under the lock. The timer may be early, never late.
+static void look_at(struct neigh *n, int64_t due_ns)
+{
+    n->due_ns = due_ns;
+    if (due_ns < timer_due_ns) {
+        timer_due_ns = due_ns;
+        timer_arm(&timer, due_ns, age, NULL);
+    }
+}
+
+static void remove_entry(struct neigh *n)
+{
+    struct neigh **at = bucket(n->addr_be);
+    while (*at != n)
+        at = &(*at)->next;
+    *at = n->next;
+    entries--;
+}
+
+static void drop_kept(struct kept *k)
+{
+    for (uint32_t i = 0; k && i < k->n; i++)
+        pbuf_free(k->p[i]);
+    heap_free(k);
+}
+
+static void evict_one(void)
+{
+    struct neigh *oldest = NULL;
+    for (int b = 0; b < BUCKETS; b++)
+        for (struct neigh *n = table[b]; n; n = n->next)
+            if (!oldest || n->used_ns < oldest->used_ns)
+                oldest = n;
+    remove_entry(oldest);
+    drop_kept(oldest->kept);
+    heap_free(oldest);
+    route_changed();
+}
+
+static struct neigh *create(struct netif *nif, uint32_t addr_be, int64_t now)
+{
+    if (entries >= MAX_ENTRIES)
+        evict_one();
+    struct neigh *n = heap_zalloc(sizeof(*n));
+    if (!n)
+        return NULL;
+    n->nif = nif;
+    n->addr_be = addr_be;
+    n->used_ns = now;
+    struct neigh **b = bucket(addr_be);
+    n->next = *b;
+    *b = n;
+    entries++;
+    return n;
+}
+
+static bool keep(struct neigh *n, struct pbuf *p)
+{
+    if (!n->kept)
+        n->kept = heap_zalloc(sizeof(*n->kept));
+    struct kept *k = n->kept;
+    if (!k)
+        return false;
+    if (k->n == MAX_KEPT) {
+        pbuf_free(k->p[0]);
+        memmove(&k->p[0], &k->p[1], (MAX_KEPT - 1) * sizeof(k->p[0]));
+        k->n--;
+    }
+    k->p[k->n++] = p;
+    return true;
+}
+
+static void header_to(struct netif *nif, const uint8_t mac[6], uint8_t eth[ETH_HDR_LEN])
+{
+    struct eth_hdr *e = (struct eth_hdr *)eth;
+    memcpy(e->dst, mac, 6);
+    memcpy(e->src, nif->dev->mac, 6);
+    e->type_be = BE16(ETH_TYPE_IPV4);
+}
+
+int arp_resolve(struct netif *nif, uint32_t next_be, struct pbuf *p, uint8_t eth[ETH_HDR_LEN])
+{
+    int64_t now = clock_mono_ns();
+    int result = 1;
+    spin_lock(&lock);
+    struct neigh *n = find(nif, next_be);
+    bool fresh = !n;
+    if (fresh)
+        n = create(nif, next_be, now);
+    if (!n) {
+        spin_unlock(&lock);
+        return -ENOBUFS;
+    }
+    n->used_ns = now;
+    switch (fresh ? INCOMPLETE : n->state) {
+    case INCOMPLETE:
+        result = keep(n, p) ? 0 : -ENOBUFS;
+        if (fresh) {
+            look_at(n, now + ask_again_ns[0]);
+            ask(n);
+        }
+        break;
+    case DEAD:
+        result = -EHOSTUNREACH;
+        break;
+    case STALE:
+        n->state = PROBE;
+        n->tries = 1;
+        look_at(n, now + PROBE_NS);
+        ask(n);
+        header_to(nif, n->mac, eth);
+        break;
+    default:
+        header_to(nif, n->mac, eth);
+        break;
+    }
+    spin_unlock(&lock);
+    return result;
+}
+
+// Ageing.
+
+// A neighbour did not answer: whoever waits for it learns of it.
+static void tell_failed(struct kept *k)
+{
+    for (uint32_t i = 0; k && i < k->n; i++) {
+        struct pbuf *p = k->p[i];
+        const struct ip4_hdr *h = (const struct ip4_hdr *)p->data;
+        bool first = !(h->frag_be & BE16(IP4_OFF_MASK));
+        const uint8_t *transport = p->data + IP4_HDR_LEN;
+        if (first && h->proto == IP_PROTO_TCP)
+            tcp_icmp_error(h->src_be, h->dst_be, transport, ICMP_UNREACHABLE, ICMP_UNREACH_HOST, 0);
+        else if (first && h->proto == IP_PROTO_UDP)
+            udp_icmp_error(h->src_be, h->dst_be, transport, ICMP_UNREACHABLE, ICMP_UNREACH_HOST);
+        pbuf_free(p);
+    }
+    heap_free(k);
+}
+
+// Under the lock: what is due for n now. True: n is to be removed. *failed gets packets that will
+// not be sent.
+static bool age_one(struct neigh *n, int64_t now, struct kept **failed)
+{
+    switch (n->state) {
+    case INCOMPLETE:
+        if (++n->tries < ARRAY_LEN(ask_again_ns)) {
+            n->due_ns = now + ask_again_ns[n->tries];
+            ask(n);
+            return false;
+        }
+        n->state = DEAD;
+        n->due_ns = now + DEAD_NS;
+        *failed = n->kept;
+        n->kept = NULL;
+        return false;
+    case REACHABLE:
+        n->state = STALE;
+        n->due_ns = now + STALE_NS;
+        route_changed();
+        return false;
+    case PROBE:
+        if (n->tries++ < PROBES) {
+            n->due_ns = now + PROBE_NS;
+            ask(n);
+            return false;
+        }
+        route_changed();
+        return true;
+    default:
+        return true;
+    }
+}
+
+// Looks at one entry that is due, and says when the next will be. Context: the lock is held.
+static bool age_next(int64_t now, struct kept **failed, int64_t *next_ns)
+{
+    *next_ns = INT64_MAX;
+    for (int b = 0; b < BUCKETS; b++) {
+        for (struct neigh *n = table[b]; n; n = n->next) {
+            if (n->due_ns > now) {
+                *next_ns = MIN(*next_ns, n->due_ns);
+                continue;
+            }
+            if (age_one(n, now, failed)) {
+                remove_entry(n);
+                heap_free(n);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+// Context: g0.
+static void age(void *arg)
+{
+    (void)arg;
+    int64_t now = clock_mono_ns(), next;
+    bool more = true;
+    while (more) {
+        struct kept *failed = NULL;
+        spin_lock(&lock);
+        more = age_next(now, &failed, &next);
+        if (!more) {
+            timer_due_ns = next;
+            if (next != INT64_MAX)
+                timer_arm(&timer, next, age, NULL);
+        }
+        spin_unlock(&lock);
+        tell_failed(failed);
+    }
+}
+
+void arp_flush(struct netif *nif)
+{
+    for (int b = 0; b < BUCKETS; b++) {
+        struct neigh *gone = NULL;
+        spin_lock(&lock);
+        for (struct neigh **at = &table[b]; *at;) {
+            struct neigh *n = *at;
+            if (n->nif != nif) {
+                at = &n->next;
+                continue;
+            }
+            *at = n->next;
+            entries--;
+            n->next = gone;
+            gone = n;
+        }
+        spin_unlock(&lock);
+        while (gone) {
+            struct neigh *n = gone;
+            gone = n->next;
+            drop_kept(n->kept);
+            heap_free(n);
+        }
+    }
+    route_changed();
+}
+
+// Input.
+
+// What sender says about itself. Creates an entry only if it has business with us.
+static void learn(struct netif *nif, uint32_t addr_be, const uint8_t mac[6], bool may_create)
+{
+    struct kept *ready = NULL;
+    int64_t now = clock_mono_ns();
+    spin_lock(&lock);
+    struct neigh *n = find(nif, addr_be);
+    if (!n && may_create) {
+        n = create(nif, addr_be, now);
+    } else if (n && n->state != INCOMPLETE && n->state != DEAD && memcmp(n->mac, mac, 6) != 0) {
+        route_changed();
+    }
+    if (n) {
+        memcpy(n->mac, mac, 6);
+        n->state = REACHABLE;
+        n->tries = 0;
+        look_at(n, now + REACHABLE_NS);
+        ready = n->kept;
+        n->kept = NULL;
+    }
+    spin_unlock(&lock);
+    uint8_t eth[ETH_HDR_LEN];
+    header_to(nif, mac, eth);
+    for (uint32_t i = 0; ready && i < ready->n; i++)
+        ether_output(nif, ready->p[i], eth, i + 1 < ready->n);
+    heap_free(ready);
+}
+
+// Somebody else uses our address. Defended once in a while, as RFC 5227 has it, lest two of us
+// shout for ever.
+static void conflict(struct netif *nif, const uint8_t mac[6])
+{
+    int64_t now = clock_mono_ns();
+    spin_lock(&lock);
+    bool defend = !defended_ns || now - defended_ns > DEFEND_NS;
+    if (defend)
+        defended_ns = now;
+    spin_unlock(&lock);
+    if (defend) {
+        klog("net: %s: our address is used by %02x:%02x:%02x:%02x:%02x:%02x too", nif->dev->name,
+             mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+        arp_announce(nif);
+    }
+    dhcp_conflict(nif);
+}
+
+static bool sane(const struct arp_hdr *a)
+{
+    if (a->hw_type_be != BE16(1) || a->proto_type_be != BE16(ETH_TYPE_IPV4) || a->hw_len != 6 ||
+        a->proto_len != 4)
+        return false;
+    if (a->op_be != BE16(OP_REQUEST) && a->op_be != BE16(OP_REPLY))
+        return false;
+    if ((a->sender_mac[0] & 1) || memcmp(a->sender_mac, nobody, 6) == 0)
+        return false;
+    return !ip4_multicast(a->sender_be) && !ip4_loopback(a->sender_be) &&
+           !ipv4_is_broadcast(a->sender_be);
+}
+
+void arp_input(struct netif *nif, struct pbuf *p)
+{
+    const struct arp_hdr *a = (const struct arp_hdr *)p->data;
+    uint32_t ours = atomic_load_explicit(&nif->addr_be, memory_order_relaxed);
+    uint32_t mask = atomic_load_explicit(&nif->mask_be, memory_order_relaxed);
+    if (!pbuf_pull(p, sizeof(*a)) || nif->loopback || !ours || !sane(a))
+        goto done;
+    if (memcmp(a->sender_mac, nif->dev->mac, 6) == 0)
+        goto done; // our own words
+    if (a->sender_be == ours) {
+        conflict(nif, a->sender_mac);
+        goto done;
+    }
+    bool for_us = a->target_be == ours;
+    if (a->sender_be && ((a->sender_be ^ ours) & mask) == 0)
+        learn(nif, a->sender_be, a->sender_mac, for_us);
+    if (for_us && a->op_be == BE16(OP_REQUEST))
+        send(nif, OP_REPLY, a->sender_mac, ours, a->sender_mac, a->sender_be);
+done:
+    pbuf_free(p);
+}
