@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-#include "arch/arch.h"
+#include <heddle/time.h>
+
 #include "drivers/drivers.h"
 #include "kernel/clock.h"
 #include "kernel/entropy.h"
@@ -29,6 +30,7 @@ enum { STATUS_LINK_UP = 1, CONTROL_MQ = 4, CONTROL_MQ_PAIRS = 0, CONTROL_OK = 0 
 
 #define CONTROL_RING 16u
 #define CONTROL_LIMIT_NS 1000000000ll
+#define CONTROL_PAUSE_NS 50000ll
 #define MTU_LEAST 576u
 
 static void read_link(struct virtio_net *net)
@@ -110,7 +112,7 @@ static bool control(struct virtio_net *net, uint8_t class, uint8_t command, uint
     while (!virtq_get(q, &len)) {
         if (clock_mono_ns() > limit_ns || virtio_failed(net->dev))
             return false; // m stays the device's
-        arch_relax();
+        time_sleep(CONTROL_PAUSE_NS);
     }
     bool ok = m->ack == CONTROL_OK;
     heap_free(m);
@@ -223,7 +225,7 @@ static bool start(struct virtio_net *net)
     for (unsigned i = 0; i < net->pairs; i++) {
         virtq_notify(&net->pair[i].rx.q);
         netpoll_register(&net->pair[i].rx.poller);
-        netpoll_mark(&net->pair[i].rx.poller);
+        netpoll_mark_wake(&net->pair[i].rx.poller);
     }
     return true;
 }

@@ -60,7 +60,7 @@ static bool loopback_transmit(struct netdev *dev, struct pbuf *p, bool more)
         if (room) {
             atomic_fetch_add_explicit(&dev->tx_packets, 1, memory_order_relaxed);
             atomic_fetch_add_explicit(&dev->tx_bytes, bytes, memory_order_relaxed);
-            netpoll_mark(&poller);
+            netpoll_mark_wake(&poller);
             return true;
         }
         pbuf_free(p);

@@ -45,7 +45,7 @@ static struct chan *chan_alloc(size_t elem_size, size_t capacity, size_t extra)
     }
     memset(c, 0, sizeof(*c));
     spin_init(&c->lock, LOCK_CHAN);
-    c->elem_size = (uint32_t)elem_size;
+    c->elem_size = elem_size;
     c->cap = capacity;
     c->buf = c->put = c->get = (char *)(c + 1);
     c->end = c->buf + bytes;

@@ -35,15 +35,14 @@ struct waitq {
 enum chan_state { CHAN_OPEN = 0x6f70656e, CHAN_CLOSED = 0x636c6f73, CHAN_FREED = 0x66726565 };
 
 // The first line is all that an unbuffered hand-over touches. lock guards everything but elem_size, cap, timer.
-// lock and state are beyond what the heap overwrites in a freed object, so that use after free is noticed for a
-// while.
+// What the heap overwrites in a freed object are cap and elem_size, so that use after free is noticed for a while.
 struct chan {
     size_t cap;
-    _Atomic(size_t) count; // elements buffered; written under the lock, read as a hint
+    size_t elem_size;
+    _Atomic(size_t) count;     // elements buffered; written under the lock, read as a hint
     struct spinlock lock;
-    uint32_t elem_size;
+    _Atomic(uint32_t) state;   // enum chan_state; written under the lock
     struct waitq recvq, sendq; // one of them is empty, but for a select that waits in both
-    _Atomic(uint32_t) state; // enum chan_state; written under the lock
 
     _Alignas(CACHE_LINE) char *put; // where the next element goes, and where the oldest is
     char *get;

@@ -20,9 +20,8 @@
 //
 // Claims: an idle M or P is taken by clearing its bit; whoever clears it owns it. An M whose bit a waker cleared
 // waits for nextp, which the waker is about to store. The bit of M n is set before that of the P it
-// releases, so whoever takes the P finds its guard. A P's guard is the M that last held it, which keeps the
-// core's timer armed for the P's timers while both are idle; an M wants its own P back first, so no
-// idle P is without a guard.
+// releases, so whoever takes the P finds its guard. A P's guard is the M that last held it: while the P is idle, that
+// M keeps its core's timer armed for the P's timers, asleep or running another P, and runs what is due.
 
 #include "sched/sched.h"
 
@@ -74,6 +73,8 @@ void acquirep(struct m *m, struct p *p)
     atomic_store_explicit(&p->m, m, memory_order_relaxed);
     atomic_store_explicit(&p->guard, m, memory_order_relaxed);
     atomic_store_explicit(&p->status, P_RUNNING, memory_order_relaxed);
+    // Before reading next_ns: whoever lowers it from now on finds this M. pairs: P-TIMERS
+    atomic_thread_fence(memory_order_seq_cst);
     preempt_arm(m, timers_next(p));
 }
 
@@ -132,23 +133,15 @@ void searched_with_success(void)
     atomic_store_explicit(&sched.quiet_until_ns, 0, memory_order_relaxed);
 }
 
-// Context: not preemptible; also from the timer interrupt, as all it does is atomic claims.
-static __attribute__((noinline)) void wake_one(void)
+// Claims an idle P and an M for it and sends the M off to look for work; false if there is no such pair.
+static bool wake_pair(void)
 {
-    uint32_t none = 0;
-    if (quiet() ||
-        !atomic_compare_exchange_strong_explicit(&sched.nmspinning, &none, 1, memory_order_seq_cst,
-                                                 memory_order_relaxed))
-        return;
     struct p *p = pidle_get(NULL);
     struct m *m = p ? midle_get(p) : NULL;
     if (!m) {
-        // Every M is awake already; one that is on its way to sleep looks at the queues again after it
-        // has become claimable.
         if (p)
             pidle_put(p);
-        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
-        return;
+        return false;
     }
     m->spinning = true;
     // Hands over p and m->spinning. pairs: M-NEXTP
@@ -157,6 +150,27 @@ static __attribute__((noinline)) void wake_one(void)
     if (mine)
         count(&mine->n_wake);
     arch_send_ipi(m->id, IPI_WAKE);
+    return true;
+}
+
+// While this M holds the claim to nmspinning, or a P it may have to put back, it hides both from others, who then rely
+// on it: an M that found no P goes to sleep, a submitter that saw nmspinning > 0 does not wake anybody. So after
+// giving back it looks again, until one of the two masks is empty.
+// Context: not preemptible; also from the timer interrupt, as all it does is atomic claims.
+static __attribute__((noinline)) void wake_one(void)
+{
+    if (quiet())
+        return;
+    do {
+        uint32_t none = 0;
+        if (!atomic_compare_exchange_strong_explicit(&sched.nmspinning, &none, 1,
+                                                     memory_order_seq_cst, memory_order_relaxed))
+            return;
+        if (wake_pair())
+            return;
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    } while (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
+             atomic_load_explicit(&sched.idle_m, memory_order_seq_cst) != 0);
 }
 
 void wakep(void)
@@ -164,6 +178,28 @@ void wakep(void)
     if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
         atomic_load_explicit(&sched.nmspinning, memory_order_seq_cst) == 0)
         wake_one();
+}
+
+int64_t guarded_next(struct m *m)
+{
+    int64_t next = INT64_MAX;
+    uint64_t mask = atomic_load_explicit(&sched.idle_p, memory_order_seq_cst);
+    for (; mask; mask &= mask - 1) {
+        struct p *p = ps[__builtin_ctzll(mask)];
+        if (atomic_load_explicit(&p->guard, memory_order_relaxed) == m)
+            next = MIN(next, timers_next(p));
+    }
+    return next;
+}
+
+void run_guarded_timers(struct m *m, int64_t now)
+{
+    uint64_t mask = atomic_load_explicit(&sched.idle_p, memory_order_relaxed);
+    for (; mask; mask &= mask - 1) {
+        struct p *p = ps[__builtin_ctzll(mask)];
+        if (atomic_load_explicit(&p->guard, memory_order_relaxed) == m && timers_next(p) <= now)
+            timers_run(p, now);
+    }
 }
 
 // Anything to do for an M that would have to find a P first?
@@ -174,7 +210,7 @@ static bool work_published(struct m *m)
     for (unsigned i = 0; i < sched.n_p; i++)
         if (!runq_empty(ps[i]))
             return true;
-    return m->oldp && timers_next(m->oldp) <= clock_mono_ns();
+    return guarded_next(m) <= clock_mono_ns();
 }
 
 // Takes the P that a waker handed over, waiting for the short while between its claim and its store.
@@ -192,14 +228,19 @@ static void take_nextp(struct m *m)
 // it is idle again and the Ms that hold the Ps will find the work.
 static bool unidle(struct m *m)
 {
-    if (!claim(&sched.idle_m, m->id)) {
-        take_nextp(m);
-        return true;
-    }
-    struct p *p = pidle_get(m->oldp);
-    if (!p) {
+    struct p *p;
+    for (;;) {
+        if (!claim(&sched.idle_m, m->id)) {
+            take_nextp(m);
+            return true;
+        }
+        if ((p = pidle_get(m->oldp)) != NULL)
+            break;
+        // A waker may have carried the P about meanwhile and put it back as it found no M: one of the two sees
+        // the other's bit. The other half is in wake_one.
         atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
-        return false;
+        if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) == 0)
+            return false;
     }
     acquirep(m, p);
     m->spinning = true;
@@ -223,8 +264,7 @@ static void pass_on_netpoll(struct m *m)
 static void sleep_once(struct m *m)
 {
     arch_irq_save();
-    int64_t next = m->oldp ? timers_next(m->oldp) : INT64_MAX;
-    preempt_arm(m, next);
+    preempt_arm(m, guarded_next(m));
     if (!atomic_load_explicit(&m->nextp, memory_order_acquire) &&
         !atomic_load_explicit(&m->resched, memory_order_relaxed) && !netpoll_pending())
         arch_idle();
@@ -233,22 +273,18 @@ static void sleep_once(struct m *m)
 
 static void sleep_until_p(struct m *m)
 {
-    bool passed_on = false;
     for (;;) {
         if (work_published(m)) {
             if (unidle(m))
                 return;
-            if (netpoll_pending() && !passed_on) {
+            if (netpoll_pending())
                 pass_on_netpoll(m);
-                passed_on = true;
-            }
             // All Ps are held; theirs is the work now. Sleep without looking at it again.
             arch_irq_save();
             if (!atomic_load_explicit(&m->nextp, memory_order_acquire))
                 arch_idle();
             arch_irq_enable();
         } else {
-            passed_on = false;
             sleep_once(m);
         }
         atomic_store_explicit(&m->resched, false, memory_order_relaxed);
@@ -262,11 +298,13 @@ static void sleep_until_p(struct m *m)
 void stop_m(struct m *m)
 {
     struct p *p = releasep(m);
+    // Read before the M can be claimed: a waker sets it again.
+    bool was_spinning = m->spinning;
+    m->spinning = false;
     // pairs: IDLE-CLAIM
     atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
     pidle_put(p);
-    if (m->spinning) {
-        m->spinning = false;
+    if (was_spinning) {
         atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
         searched_in_vain();
     }

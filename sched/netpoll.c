@@ -6,7 +6,10 @@
 
 #include "sched/netpoll.h"
 
+#include "kernel/clock.h"
 #include "sched/sched.h"
+
+#define REPOLL_NS 100000
 
 static _Atomic(struct poller *) pollers; // pairs: POLLER-LIST
 
@@ -24,6 +27,14 @@ void netpoll_mark(struct poller *pl)
 {
     atomic_store_explicit(&pl->pending, 1, memory_order_seq_cst);
     atomic_store_explicit(&getg()->m->resched, true, memory_order_relaxed);
+}
+
+void netpoll_mark_wake(struct poller *pl)
+{
+    preempt_disable();
+    netpoll_mark(pl);
+    wakep();
+    preempt_enable();
 }
 
 static bool wants_poll(struct poller *pl)
@@ -66,8 +77,8 @@ bool netpoll(void)
     for (; pl; pl = pl->next)
         if (wants_poll(pl))
             did |= poll_one(pl);
-    // What is still pending waits for the next look: its poll is bounded so that goroutines run in between.
+    // A poll is bounded so that goroutines run in between; what is still pending is announced again a little later.
     if (netpoll_pending())
-        atomic_store_explicit(&getg()->m->resched, true, memory_order_relaxed);
+        preempt_arm(getg()->m, clock_mono_ns() + REPOLL_NS);
     return did;
 }

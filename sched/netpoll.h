@@ -23,8 +23,10 @@ struct poller {
 // Adds a poller for ever. Context: before or after the scheduler starts, any goroutine.
 void netpoll_register(struct poller *pl);
 
-// Announces work. Context: any, also an interrupt handler; the handler's core reschedules on return.
+// Announces work. Context: an interrupt handler, whose core reschedules on return.
 void netpoll_mark(struct poller *pl);
+// The same for a goroutine or g0: wakes a core to poll if one sleeps.
+void netpoll_mark_wake(struct poller *pl);
 
 // Polls what is marked. Context: g0 with a P. Returns true if anything was polled.
 bool netpoll(void);

@@ -130,6 +130,7 @@ static void yield_m(struct g *gp)
     g_set_status(gp, G_RUNNING, G_RUNNABLE);
     dropg(m, gp);
     runq_put(m->p, gp, false);
+    wakep();
     schedule();
 }
 

@@ -14,6 +14,7 @@
 
 #include "kernel/clock.h"
 #include "kernel/panic.h"
+#include "sched/netpoll.h"
 #include "sched/timer.h"
 
 void preempt_arm(struct m *m, int64_t when_ns)
@@ -37,24 +38,20 @@ void preempt_start_tick(struct m *m, struct p *p)
     arch_irq_restore(on);
 }
 
-// The P whose timers this core watches.
-static struct p *watched(struct m *m)
-{
-    return m->p ? m->p : m->oldp;
-}
-
-// Arms for the next tick or timer; a timer that is due already is the scheduler's business.
+// Arms for the next tick or timer. A timer that is due already, or a poller that is marked, is the scheduler's
+// business.
 static void rearm(struct m *m, int64_t now)
 {
-    struct p *p = watched(m);
     int64_t next = m->tick_ns;
-    if (p) {
-        int64_t timer = timers_next(p);
-        if (timer <= now)
-            atomic_store_explicit(&m->resched, true, memory_order_relaxed);
-        else
-            next = MIN(next, timer);
-    }
+    int64_t timer = guarded_next(m);
+    if (m->p)
+        timer = MIN(timer, timers_next(m->p));
+    if (timer <= now)
+        atomic_store_explicit(&m->resched, true, memory_order_relaxed);
+    else
+        next = MIN(next, timer);
+    if (netpoll_pending())
+        atomic_store_explicit(&m->resched, true, memory_order_relaxed);
     preempt_arm(m, next);
 }
 
@@ -109,7 +106,7 @@ bool preempt_irq_exit(void)
 
 // A goroutine that used up its slice goes to the end of the global queue; one stopped for a device or a
 // timer goes behind what they ready.
-static void preempt_m(struct g *gp)
+void preempt_m(struct g *gp)
 {
     struct m *m = getg()->m;
     struct p *p = m->p;
@@ -125,6 +122,7 @@ static void preempt_m(struct g *gp)
     } else {
         sched_poll(m, p);
         runq_put(p, gp, false);
+        wakep();
     }
     schedule();
 }
@@ -147,10 +145,12 @@ void preempt_yield(void)
 void sched_timer_earlier(struct p *p, int64_t when_ns)
 {
     struct m *mine = getg()->m;
-    if (watched(mine) == p) {
+    if (mine->p == p) {
         preempt_arm(mine, when_ns);
         return;
     }
+    // The timer was published before; whoever takes p now reads next_ns after p->m. pairs: P-TIMERS
+    atomic_thread_fence(memory_order_seq_cst);
     struct m *other = atomic_load_explicit(&p->m, memory_order_relaxed);
     if (!other)
         other = atomic_load_explicit(&p->guard, memory_order_relaxed);

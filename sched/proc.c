@@ -34,6 +34,7 @@ void execute(struct g *gp, bool inherit_slice)
     gp->m = m;
     m->curg = gp;
     atomic_store_explicit(&gp->preempt_pending, false, memory_order_relaxed);
+    m->slice_over = false;
     p->schedtick += !inherit_slice;
     count(&p->n_switch);
     if (unlikely(m->tick_ns == INT64_MAX))
@@ -90,14 +91,17 @@ struct g *globrunq_get(struct p *p, uint32_t max)
 bool sched_poll(struct m *m, struct p *p)
 {
     bool did = false;
-    atomic_store_explicit(&m->resched, false, memory_order_relaxed);
-    if (timers_next(p) != INT64_MAX) {
+    // What is announced after this is looked at after this: the exchange keeps the loads below behind it.
+    atomic_exchange_explicit(&m->resched, false, memory_order_seq_cst);
+    int64_t next = MIN(timers_next(p), guarded_next(m));
+    if (next != INT64_MAX) {
         int64_t now = m->now_ns = clock_mono_ns();
-        if (timers_next(p) <= now) {
+        if (next <= now) {
             timers_run(p, now);
+            run_guarded_timers(m, now);
             did = true;
         }
-        preempt_arm(m, timers_next(p));
+        preempt_arm(m, MIN(timers_next(p), guarded_next(m)));
     }
     if (netpoll_pending() && netpoll()) {
         count(&p->n_netpoll);
@@ -201,7 +205,7 @@ static struct g *pick(struct m *m, bool *inherit)
         if ((gp = globrunq_get(p, 1)) != NULL)
             return gp;
     }
-    if (HOSTILE && (gp = steal_work(m, p)) != NULL)
+    if (HOSTILE && runq_len(p) == 0 && (gp = steal_work(m, p)) != NULL)
         return gp;
     if ((gp = runq_get(p, inherit)) != NULL)
         return gp;

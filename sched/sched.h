@@ -78,6 +78,10 @@ struct g *globrunq_get(struct p *p, uint32_t max);
 void wakep(void);
 // Told by an M that looked for work and found some.
 void searched_with_success(void);
+// When the earliest timer of the idle Ps is due that m guards; INT64_MAX: none. Context: any.
+int64_t guarded_next(struct m *m);
+// Runs those that are due. Context: g0 with a P.
+void run_guarded_timers(struct m *m, int64_t now);
 void acquirep(struct m *m, struct p *p);
 // A P nobody owns, wanted first if it is idle; NULL when there is none.
 struct p *pidle_get(struct p *wanted);
@@ -107,6 +111,8 @@ void preempt_wake_irq(void);
 bool preempt_irq_exit(void);
 // The preempted goroutine itself, called by arch_preempt_stub.
 void preempt_park(void);
+// Queues gp, which was stopped. Context: g0, gp has just left its stack; also entered by arch_gogo.
+void preempt_m(struct g *gp);
 // Arms the core's timer for when_ns if it is not armed for earlier. Context: own M, any.
 void preempt_arm(struct m *m, int64_t when_ns);
 // Starts the slice tick if it is not running. Context: g0, from execute.

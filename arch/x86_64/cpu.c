@@ -24,6 +24,7 @@ struct cpu cpus[MAX_CORES];
 struct cpu_features cpu_features;
 uint32_t arch_xsave_size = 512; // read by arch_preempt_stub
 bool arch_have_xsave;
+const uint32_t arch_mxcsr_default = 0x1f80; // exceptions masked, round to nearest
 
 struct idt_gate {
     uint16_t offset_lo, selector;
@@ -126,9 +127,8 @@ static void enable_features(void)
     write_cr4(cr4);
     if (f->xsave)
         xsetbv(0, f->xcr0);
-    // Clean state for whoever runs first: exceptions masked, round to nearest.
-    uint32_t mxcsr = 0x1f80;
-    __asm__ volatile("fninit; ldmxcsr %0" : : "m"(mxcsr));
+    // Clean state for whoever runs first.
+    __asm__ volatile("fninit; ldmxcsr %0" : : "m"(arch_mxcsr_default));
 }
 
 static void set_gs(struct cpu *c, struct m *m)

@@ -86,6 +86,8 @@ uint32_t lapic_timer_current(void)
 static void send(uint32_t apic_id, uint32_t what)
 {
     if (!lapic) {
+        // Writing an x2APIC register waits for nothing: what the other core is to find must be stored before.
+        __asm__ volatile("mfence; lfence" ::: "memory");
         wrmsr(0x800 + LAPIC_ICR / 16, (uint64_t)apic_id << 32 | what);
         return;
     }

@@ -7,6 +7,7 @@
 #include "kernel/acpi.h"
 #include "kernel/bootinfo.h"
 #include "kernel/cmdline.h"
+#include "kernel/mptable.h"
 #include "kernel/page.h"
 #include "kernel/pcicfg.h"
 #include "kernel/print.h"
@@ -29,8 +30,8 @@ void arch_machine_init(const struct bootinfo *bi)
     uint64_t rsdp = bi->rsdp_pa;
     if (rsdp == 0)
         rsdp = acpi_find_rsdp(0xe0000, 0x100000);
-    if (rsdp == 0 || !acpi_parse(rsdp, &acpi))
-        klog("acpi: no tables; one core, no PCI windows");
+    if ((rsdp == 0 || !acpi_parse(rsdp, &acpi)) && !mptable_parse(&acpi))
+        klog("no tables that describe the machine; one core, no PCI windows");
     if (acpi.lapic_addr == 0)
         acpi.lapic_addr = 0xfee00000;
     lapic_init();

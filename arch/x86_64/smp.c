@@ -20,7 +20,8 @@ uintptr_t trampoline_stack; // read by the starting core
 
 static struct m *starting;
 static void (*starting_entry)(void);
-static _Atomic(unsigned) reported; // number of the last core that came up. pairs: CORE-UP
+// Who is being waited for: its number, 0 once it has come up or been given up, whoever is first. pairs: CORE-UP
+static _Atomic(unsigned) awaited;
 
 void ap_entry(void);
 
@@ -54,8 +55,11 @@ void ap_entry(void)
     arch_cpu_init(m);
     lapic_init();
     timer_init_core();
-    // pairs: CORE-UP
-    atomic_store_explicit(&reported, m->id, memory_order_release);
+    unsigned me = m->id;
+    // Too late: the machine runs without this core. pairs: CORE-UP
+    if (!atomic_compare_exchange_strong_explicit(&awaited, &me, 0, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        arch_halt();
     entry();
     __builtin_unreachable();
 }
@@ -69,12 +73,15 @@ bool arch_start_core(unsigned n, struct m *m, void (*entry)(void))
     starting = m;
     starting_entry = entry;
     trampoline_stack = m->g0->stack_top;
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store_explicit(&awaited, n, memory_order_seq_cst);
     lapic_send_init_sipi(cpus[n].apic_id, TRAMPOLINE_PA >> 12);
     int64_t until = clock_mono_ns() + 2000000000;
     // pairs: CORE-UP
-    while (atomic_load_explicit(&reported, memory_order_acquire) != n) {
-        if (clock_mono_ns() > until)
+    while (atomic_load_explicit(&awaited, memory_order_acquire) != 0) {
+        unsigned expected = n;
+        if (clock_mono_ns() > until &&
+            atomic_compare_exchange_strong_explicit(&awaited, &expected, 0, memory_order_acq_rel,
+                                                    memory_order_relaxed))
             return false;
         arch_relax();
     }

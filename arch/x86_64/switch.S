@@ -48,18 +48,26 @@ arch_gogo:
     movq %gs:16, %rax
     cmpb $0, M_RESCHED(%rax)
     jne 2f
-1:  popq %r15
+    popq %r15
     popq %r14
     popq %r13
     popq %r12
     popq %rbp
     popq %rbx
     ret
-2:  movq %rsp, %rbx
-    andq $-16, %rsp
-    call preempt_park
-    movq %rbx, %rsp
-    jmp 1b
+
+    // Back to g0 as by arch_mcall(preempt_m). The saved registers are still whole where they were: should this
+    // happen again and again, the goroutine's stack does not grow by it. (preempt_off is raised first, as an
+    // interrupt up to then may stop the goroutine and store another sp.)
+2:  incl G_PREEMPT_OFF(%rdi)
+    movq %rsp, G_SP(%rdi)
+    movq %gs:8, %rcx
+    movq %rcx, %gs:0
+    movq G_STACK_TOP(%rcx), %rsp
+    decl G_PREEMPT_OFF(%rdi)
+    xorl %ebp, %ebp
+    call preempt_m
+    ud2
     .size arch_gogo, . - arch_gogo
 
 // void arch_call_on_stack(uintptr_t top, void (*fn)(void))
@@ -74,6 +82,8 @@ arch_call_on_stack:
 
 // Where a preempted goroutine finds itself: the trap handler made it look as though the interrupted instruction
 // had called this, with 128 bytes of a red zone skipped. Everything the G can see is saved here, on its stack.
+// The x87 stack and MXCSR are then cleared: whoever runs next was promised an empty one. Restoring runs with
+// interrupts off up to popfq, so that one stop does not pile up on another.
     .globl arch_preempt_stub
     .type arch_preempt_stub, @function
 arch_preempt_stub:
@@ -114,13 +124,19 @@ arch_preempt_stub:
     movl $-1, %eax
     movl $-1, %edx
     xsave64 (%rsp)
+    fninit
+    ldmxcsr arch_mxcsr_default(%rip)
     call preempt_park
+    cli
     movl $-1, %eax
     movl $-1, %edx
     xrstor64 (%rsp)
     jmp 2f
 1:  fxsave64 (%rsp)
+    fninit
+    ldmxcsr arch_mxcsr_default(%rip)
     call preempt_park
+    cli
     fxrstor64 (%rsp)
 2:  movq %rbx, %rsp
     popq %r15

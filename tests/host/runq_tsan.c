@@ -34,6 +34,7 @@ static void linger(void)
 #define put_slow NAME(put_slow)
 #define put_ring NAME(put_ring)
 #define grab NAME(grab)
+#define grab_next NAME(grab_next)
 #define runq_put NAME(runq_put)
 #define runq_get NAME(runq_get)
 #define runq_steal NAME(runq_steal)
@@ -74,6 +75,7 @@ uint32_t runq_len(struct p *p);
 #undef put_slow
 #undef put_ring
 #undef grab
+#undef grab_next
 #undef runq_put
 #undef runq_get
 #undef runq_steal
@@ -103,6 +105,14 @@ static pthread_barrier_t round_begin, round_end;
 
 static pthread_mutex_t global_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct gqueue global;
+
+// Only runq_steal's patience with runnext asks for the time.
+int64_t clock_mono_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
 
 void runq_overflow(struct g *first, struct g *last, uint32_t n)
 {

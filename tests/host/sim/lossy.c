@@ -76,6 +76,9 @@ static struct pbuf *alloc(void)
     struct pbuf *p = pbuf_alloc();
     sim_opt.heap_fail_ppm = ppm;
     require(p);
+    // A device that posts bare buffers leaves only its own header's room in front of a frame.
+    if (sim_chance(500000))
+        p->data = pbuf_start(p) + 12;
     return p;
 }
 
@@ -174,8 +177,12 @@ static struct pbuf *copy_of(struct pbuf *p)
     require(p->total <= pbuf_tailroom(c));
     require(pbuf_copy_out(p, 0, c->data, p->total));
     c->len = c->total = p->total;
-    if (p->flags & PBUF_CSUM_PARTIAL)
+    if (p->flags & PBUF_CSUM_PARTIAL) { // complete, or some corruption would go unnoticed
+        uint32_t start = p->csum_start;
+        uint16_t csum = csum_finish(csum_pbuf(0, c, start, c->total - start));
+        memcpy(c->data + start + p->csum_offset, &csum, 2);
         c->flags |= PBUF_CSUM_OK;
+    }
     return c;
 }
 

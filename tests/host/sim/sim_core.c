@@ -23,8 +23,10 @@
 #include "tests/host/sim/sim_timer.h"
 
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #else
+#define __asan_unpoison_memory_region(p, n) ((void)(p), (void)(n))
 #define __sanitizer_start_switch_fiber(fake, bottom, size) ((void)(bottom), (void)(size))
 #define __sanitizer_finish_switch_fiber(fake, bottom, size) ((void)(bottom), (void)(size))
 #endif
@@ -80,7 +82,10 @@ int64_t sim_now(void) { return now_ns; }
 size_t sim_goroutines(void) { return goroutines; }
 bool sim_on_g0(void) { return ((struct fiber *)getg())->is_g0; }
 
-static _Noreturn __attribute__((noinline)) void fiber_continue(struct fiber *f)
+// A jump to another stack leaves this one's frames alive, so the sanitizer has nothing to clear.
+#define JUMPS __attribute__((noinline, no_sanitize_address))
+
+static _Noreturn JUMPS void fiber_continue(struct fiber *f)
 {
     if (f->fresh) {
         f->fresh = false;
@@ -91,7 +96,7 @@ static _Noreturn __attribute__((noinline)) void fiber_continue(struct fiber *f)
 }
 
 // Leaves `from`, continues `to`. Returns when somebody switches back to from.
-static __attribute__((noinline)) void fiber_switch(struct fiber *from, struct fiber *to)
+static JUMPS void fiber_switch(struct fiber *from, struct fiber *to)
 {
     from->saved_errno = errno;
     setg(&to->g);
@@ -341,6 +346,7 @@ static void fiber_stack(struct fiber *f, void (*entry)(void))
             throw("fiber_stack: no memory");
         mprotect(f->stack, 4096, PROT_NONE);
     }
+    __asan_unpoison_memory_region(f->stack, STACK_SIZE);
     getcontext(&f->ctx);
     f->ctx.uc_stack.ss_sp = f->stack;
     f->ctx.uc_stack.ss_size = STACK_SIZE;
@@ -408,6 +414,7 @@ void netpoll_register(struct poller *pl)
 }
 
 void netpoll_mark(struct poller *pl) { atomic_store(&pl->pending, 1); }
+void netpoll_mark_wake(struct poller *pl) { netpoll_mark(pl); }
 
 bool netpoll_pending(void)
 {
@@ -517,7 +524,7 @@ static void core_idle(void)
         report_stuck("virtual time limit passed");
 }
 
-static _Noreturn __attribute__((noinline)) void leave_world(void)
+static _Noreturn JUMPS void leave_world(void)
 {
     __builtin_longjmp(outside, 1);
 }

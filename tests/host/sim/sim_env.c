@@ -12,6 +12,7 @@
 #include "kernel/cmdline.h"
 #include "kernel/entropy.h"
 #include "kernel/heap.h"
+#include "kernel/page.h"
 #include "kernel/panic.h"
 #include "kernel/print.h"
 #include "lib/util.h"
@@ -114,6 +115,9 @@ void *heap_realloc(void *p, size_t n)
 
 size_t sim_heap_objects(void) { return objects; }
 size_t sim_heap_bytes(void) { return bytes; }
+
+// What the machine would have: 512 MiB.
+size_t page_total(void) { return 131072; }
 
 // Console.
 

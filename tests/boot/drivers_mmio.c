@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// test: smp=1,2,4 machines=microvm timeout=90 expect="drivers_mmio: 3 interfaces up"
+// test: qemu="-netdev user,id=n1 -device virtio-net-device,netdev=n1,event_idx=off,mrg_rxbuf=off"
+// test: qemu+="-netdev user,id=n2 -device virtio-net-device,netdev=n2 -device virtio-rng-device"
+//
+// Several virtio-mmio network cards, found through ACPI, each with an address got by DHCP. A
+// device of another kind is passed over.
+
+#include "check.h"
+#include "kernel/acpi.h"
+#include "net/netif.h"
+
+static unsigned interfaces_up(void)
+{
+    unsigned n = 0;
+    for (struct netif *nif = atomic_load(&netif_list); nif; nif = nif->next)
+        n += !nif->loopback && atomic_load(&nif->state) == NETIF_UP;
+    return n;
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    check(acpi.n_cores == (uint32_t)go_numcpu() && acpi.n_ioapics >= 1);
+    check(acpi.hw_reduced && acpi.sleep_control.bits && acpi.have_s5 && acpi.reset.bits);
+    check(acpi.n_virtio_mmio == 4 && acpi.refused == 0);
+    check_soon(interfaces_up() == 3);
+    for (struct netif *nif = atomic_load(&netif_list); nif; nif = nif->next) {
+        if (nif->loopback)
+            continue;
+        check(atomic_load(&nif->dev->rx_packets) >= 2 && nif->dev->link_up(nif->dev));
+        check_soon(atomic_load(&nif->dev->tx_packets) >= 2);
+    }
+    printf("drivers_mmio: %u interfaces up\n", interfaces_up());
+    return 0;
+}
