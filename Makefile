@@ -8,6 +8,7 @@ MODE = $(if $(filter hostile,$(TEST)),hostile,normal)
 APP = examples/http
 BUILD = build
 T =
+EXAMPLES = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -21,8 +22,8 @@ endif
 # ---- what was asked for, checked before anything is done ----
 
 GOALS := help run build test test-images tidy clean deps newlib
-RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE KVM KOPTS
-VARS := APP ARCH MODE BUILD TEST T V $(RUN_VARS)
+RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE KVM KOPTS QEMU
+VARS := APP ARCH MODE BUILD TEST T V EXAMPLES $(RUN_VARS)
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 one_of = $(if $(filter-out $2,$($1))$(word 2,$($1)),$(error \
     $1=$($1): must be one of: $2))
@@ -31,7 +32,7 @@ $(if $(bad),$(error unknown goal: $(bad); there are: $(GOALS)))
 bad := $(filter-out $(VARS) -*,$(given))
 $(if $(bad),$(error unknown option: $(bad); there are: $(VARS)))
 # Words are passed on as they were typed: a $ in ARGS is the application's.
-$(foreach v,$(filter $(RUN_VARS) APP,$(given)),$(eval override $v := $$(value $v)))
+$(foreach v,$(filter $(RUN_VARS) APP T,$(given)),$(eval override $v := $$(value $v)))
 $(if $(filter aarch64 host,$(ARCH)),$(error ARCH=$(ARCH): this version runs on x86_64 only))
 $(call one_of,ARCH,x86_64)
 $(call one_of,MODE,normal hostile debug)
@@ -50,7 +51,7 @@ STRIP := strip
 B := $(BUILD)/$(ARCH)-$(MODE)
 NL := build/newlib-$(ARCH)
 Q := $(if $V,,@)
-say = $(if $V,,@echo "  $1";)
+say = $(if $V,,@$(if $(filter 0,$(LOG)),,echo "  $1";))
 quote = '$(subst ','\'',$1)'
 
 CFLAGS_x86_64 := -mno-red-zone -fcf-protection=none -fno-pic -fno-pie
@@ -84,8 +85,17 @@ $B/%.c.o: %.c $B/flags $(NL)/stamp
 $B/%.S.o: %.S $B/flags $(NL)/stamp
 	$(call say,AS $<)mkdir -p $(@D); $(CC) $(KFLAGS) -MMD -MP -c -o $@ $<
 
-$B/heddle-all.o: $(OBJS) $B/objects
-	$(call say,LD $@)$(LD) -r -o $@ $(OBJS)
+# The rooms below libc/ run in interrupts too and must not call newlib, which may use vector
+# registers: lib/ has what they need.
+KERNEL_IMPORTS := main|__errno|libc_start|symtab_blob|.*_start|.*_end|__u?(div|mod)ti3|__popcountdi2
+
+$B/kernel.o: $(filter-out $B/libc/%,$(OBJS)) $B/objects
+	$(Q)$(LD) -r -o $@ $(filter %.o,$^); \
+	alien=$$(nm -u $@ | sed 's/.* //' | grep -vxE '$(KERNEL_IMPORTS)'); \
+	[ -z "$$alien" ] || { echo kernel rooms may not call: $$alien >&2; exit 1; }
+
+$B/heddle-all.o: $B/kernel.o $(filter $B/libc/%,$(OBJS)) $B/objects
+	$(call say,LD $@)$(LD) -r -o $@ $(filter %.o,$^)
 
 # Everything not marked for applications becomes local: they may use any other name.
 $B/heddle.o: $B/heddle-all.o
@@ -139,11 +149,13 @@ $(eval $(call image,$(APP_ID),$(APP_SRCS),heddle.o,$(AFLAGS)))
 endif
 
 # Boot tests probe internals, so they see every header and link to the kernel with all its names.
-TESTS := $(patsubst tests/boot/%.c,%,$(wildcard tests/boot/$(or $T,*).c))
-EXAMPLES := $(patsubst examples/%/,%,$(filter %/,$(wildcard examples/*/)))
 ifneq ($(filter test-images,$(MAKECMDGOALS)),)
-$(foreach t,$(TESTS),$(eval $(call image,boot/$t,tests/boot/$t.c,heddle-all.o,$(TFLAGS))))
-$(foreach e,$(EXAMPLES),$(eval $(call image,examples/$e,$(wildcard examples/$e/*.c),heddle.o,$(AFLAGS))))
+TESTS := $(patsubst tests/boot/%.c,%,$(wildcard $(foreach t,$(or $T,*),tests/boot/$t.c)))
+EXAMPLE_NAMES := $(if $(filter 0,$(EXAMPLES)),,$(patsubst examples/%/,%,$(wildcard examples/*/)))
+$(foreach t,$(TESTS),$(eval \
+    $(call image,tests/$t,tests/boot/$t.c,heddle-all.o,$(TFLAGS))))
+$(foreach e,$(EXAMPLE_NAMES),$(eval \
+    $(call image,examples/$e,$(wildcard examples/$e/*.c),heddle.o,$(AFLAGS))))
 endif
 
 -include $(OBJS:.o=.d)
@@ -175,21 +187,23 @@ help:
 #:   TIMEOUT=10                 end the run after so many seconds, with status 124
 #:   KVM=auto                   0 never, 1 always, auto where a short probe boots under it
 #:   KOPTS="slice_us=100"       options for the kernel
+#:   QEMU="-s -S"               more options for QEMU
 #:   MODE=normal                hostile: do the rare thing every time; debug: check lock order
 #: Also: V=1 shows the commands, BUILD=dir puts what is built elsewhere.
 
 run: $B/$(APP_ID).elf
-	@HEDDLE_DIE_WITH_PARENT=1 exec tools/run --image $< $(foreach v,APP ARCH MODE $(filter $(RUN_VARS),$(given)),\
-	    $(call quote,$v=$($v)))
+	@HEDDLE_DIE_WITH_PARENT=1 exec tools/run --image $< \
+	    $(foreach v,APP ARCH MODE $(filter $(RUN_VARS),$(given)),$(call quote,$v=$($v)))
 
 build: $B/$(APP_ID).elf
 	@echo $<
 
-test-images: $(TESTS:%=$B/boot/%.elf) $(if $T,,$(EXAMPLES:%=$B/examples/%.elf))
+test-images: $(TESTS:%=$B/tests/%.elf) $(EXAMPLE_NAMES:%=$B/examples/%.elf)
 
 test:
 	@tools/deps test
-	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --arch $(ARCH) --mode $(MODE) --build $(BUILD) $(call quote,$T)
+	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --arch $(ARCH) --mode $(MODE) --build $(BUILD) \
+	    $(call quote,$T)
 
 tidy:
 	@exec tools/tidy

@@ -9,12 +9,10 @@ struct virtio_dev;
 // drivers.c
 
 // Looks at every bus and starts what it knows. A device that misbehaves costs a line in the boot
-// log, never the machine. Context: a goroutine or the boot core, once, after the scheduler's
-// structures stand.
+// log, never the machine. Context: a goroutine, once.
 void drivers_init(void);
 
-// For the virtio transports: dev has been found and reset; starts its driver, or says there is
-// none.
+// For the virtio transports: starts the driver of a device they found, or says there is none.
 void virtio_found(struct virtio_dev *dev);
 
 // virtio_pci.c, virtio_mmio.c, virtio_net.c

@@ -7,11 +7,13 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "arch/arch.h"
+#include <heddle/time.h>
+
 #include "kernel/clock.h"
 #include "kernel/print.h"
 
 #define RESET_LIMIT_NS 1000000000ll
+#define RESET_PAUSE_NS 50000ll
 #define CONFIG_TRIES 16
 
 bool virtio_reset(struct virtio_dev *dev)
@@ -23,7 +25,7 @@ bool virtio_reset(struct virtio_dev *dev)
             klog("%s: does not answer a reset", dev->name);
             return false;
         }
-        arch_relax();
+        time_sleep(RESET_PAUSE_NS);
     }
     return true;
 }

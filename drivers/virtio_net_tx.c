@@ -146,6 +146,17 @@ static void release(struct pbuf **sent, unsigned n)
         pbuf_free(sent[i]);
 }
 
+// Adds what the queue has counted to the device's counters. Context: tx->lock held.
+static void publish_counts(struct net_tx *tx, struct netdev *dev)
+{
+    if (tx->packets | tx->dropped) {
+        atomic_fetch_add_explicit(&dev->tx_packets, tx->packets, memory_order_relaxed);
+        atomic_fetch_add_explicit(&dev->tx_bytes, tx->bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&dev->tx_dropped, tx->dropped, memory_order_relaxed);
+        tx->packets = tx->bytes = tx->dropped = 0;
+    }
+}
+
 bool net_transmit(struct netdev *dev, struct pbuf *p, bool more)
 {
     struct virtio_net *net = container_of(dev, struct virtio_net, netdev);
@@ -179,6 +190,7 @@ bool net_transmit(struct netdev *dev, struct pbuf *p, bool more)
             start_reaper(pair);
     } else {
         tx->dropped++;
+        publish_counts(tx, dev);
     }
     bool ring = !more && virtq_must_notify(&tx->q);
     atomic_store_explicit(&tx->untold, more, memory_order_relaxed);
@@ -213,17 +225,6 @@ void net_flush(struct netdev *dev)
     for (unsigned i = 0; i < net->pairs; i++)
         if (atomic_load_explicit(&net->pair[i].tx.untold, memory_order_relaxed))
             tell(&net->pair[i].tx);
-}
-
-// Adds what the queue has counted to the device's counters. Context: tx->lock held.
-static void publish_counts(struct net_tx *tx, struct netdev *dev)
-{
-    if (tx->packets | tx->dropped) {
-        atomic_fetch_add_explicit(&dev->tx_packets, tx->packets, memory_order_relaxed);
-        atomic_fetch_add_explicit(&dev->tx_bytes, tx->bytes, memory_order_relaxed);
-        atomic_fetch_add_explicit(&dev->tx_dropped, tx->dropped, memory_order_relaxed);
-        tx->packets = tx->bytes = tx->dropped = 0;
-    }
 }
 
 // The device has been given up: what it was never shown is released. Context: tx->lock held.

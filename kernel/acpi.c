@@ -353,10 +353,10 @@ bool acpi_parse(uint64_t rsdp_pa, struct acpi_info *out)
 
 uint64_t acpi_find_rsdp(uint64_t start, uint64_t end)
 {
-    for (uint64_t pa = ROUND_UP(start, 16); pa < end && end - pa >= 20; pa += 16) {
-        const uint8_t *p = acpi_map(pa, 20);
-        if (p && rsdp_ok(p))
-            return pa;
-    }
+    start = ROUND_UP(start, 16);
+    const uint8_t *p = start < end ? acpi_map(start, end - start) : NULL;
+    for (uint64_t off = 0; p && off + 20 <= end - start; off += 16)
+        if (rsdp_ok(p + off))
+            return start + off;
     return 0;
 }

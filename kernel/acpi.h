@@ -117,7 +117,8 @@ extern struct acpi_info acpi;
 // core.
 bool acpi_parse(uint64_t rsdp_pa, struct acpi_info *out);
 
-// Looks for a root pointer in [start, end), on its 16-byte boundaries; 0 if there is none.
+// Looks for a root pointer in [start, end), on its 16-byte boundaries; 0 if there is none. All of
+// it has to be readable.
 uint64_t acpi_find_rsdp(uint64_t start, uint64_t end);
 
 // acpi_aml.c

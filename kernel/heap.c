@@ -2,7 +2,7 @@
 // The heap: malloc and free of the kernel and of the application.
 //
 // Each core keeps a list of free objects of each size class. Allocation pops from it, freeing
-// pushes onto it, whichever core the object came from; both take some twenty instructions, no
+// pushes onto it, whichever core the object came from; both take some dozens of instructions, no
 // lock and no atomic read-modify-write, because the lists belong to whoever runs on the core with
 // preemption disabled. Lists are filled from and emptied into spans (heap_span.c) in batches,
 // under a lock a class. So an object that is freed far from where it was allocated costs its
@@ -25,6 +25,8 @@
 // atomic operation and a foreign cache line for every remote free instead of a share of a batch,
 // and spans stranded with cores.
 
+#include <errno.h>
+
 #include "kernel/heap_int.h"
 #include "kernel/panic.h"
 #include "kernel/preempt.h"
@@ -45,23 +47,53 @@ static _Atomic(int64_t) fail_after; // allocations until one is made to fail; 0:
 
 static _Atomic(size_t) large_objects, large_pages, large_allocs;
 
-static inline void set_n(struct heap_list *l, uint32_t n)
+static inline uint64_t get_count(struct heap_list *l)
 {
-    atomic_store_explicit(&l->n, n, memory_order_relaxed);
+    return atomic_load_explicit(&l->count, memory_order_relaxed);
 }
 
-static inline uint32_t get_n(struct heap_list *l)
+static inline void set_count(struct heap_list *l, uint64_t count)
 {
-    return atomic_load_explicit(&l->n, memory_order_relaxed);
+    atomic_store_explicit(&l->count, count, memory_order_relaxed);
+}
+
+static inline unsigned get_max(struct heap_core *hc, unsigned cls)
+{
+    return atomic_load_explicit(&hc->max[cls], memory_order_relaxed);
+}
+
+// Objects in a list.
+static inline unsigned list_length(struct heap_core *hc, unsigned cls)
+{
+    return get_max(hc, cls) - (unsigned)(get_count(&hc->list[cls]) & HEAP_ROOM);
+}
+
+static void *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
 }
 
 // Context: preemption disabled.
 static inline struct heap_core *mine(void) { return heap_cores[getg()->m->id]; }
 
-static void flush_list(struct heap_list *l, unsigned cls, uint32_t n)
+// Returns the first n objects of a list to their spans.
+static void flush_list(struct heap_core *hc, unsigned cls, unsigned n)
 {
+    struct heap_list *l = &hc->list[cls];
     l->head = heap_span_give(cls, l->head, n);
-    set_n(l, get_n(l) - n);
+    set_count(l, get_count(l) + n);
+}
+
+static void set_max(struct heap_core *hc, unsigned cls, unsigned max)
+{
+    struct heap_list *l = &hc->list[cls];
+    unsigned was = get_max(hc, cls);
+    if (list_length(hc, cls) > max)
+        flush_list(hc, cls, list_length(hc, cls) - max);
+    hc->allowance += ((size_t)max - was) * heap_class[cls].size;
+    set_count(l, get_count(l) + max - was);
+    atomic_store_explicit(&hc->max[cls], (uint16_t)max, memory_order_relaxed);
 }
 
 static size_t budget(void)
@@ -72,19 +104,14 @@ static size_t budget(void)
     return MAX(MIN(share, (size_t)4 << 20), (size_t)64 << 10);
 }
 
-// Halves what the next list in turn may hold; false when it is none but l's turn.
-static bool cut_allowance(struct heap_core *hc, struct heap_list *l)
+// Halves what the next list in turn may hold; false if there is none but that of spared.
+static bool cut_allowance(struct heap_core *hc, unsigned spared)
 {
     for (unsigned i = 0; i < HEAP_CLASSES; i++) {
         unsigned cls = hc->victim = hc->victim % HEAP_CLASSES + 1;
-        struct heap_list *v = &hc->list[cls];
-        if (v == l || v->max == 0)
+        if (cls == spared || get_max(hc, cls) == 0)
             continue;
-        uint32_t max = v->max / 2;
-        hc->allowance -= (size_t)(v->max - max) * heap_class[cls].size;
-        v->max = max;
-        if (get_n(v) > max)
-            flush_list(v, cls, get_n(v) - max);
+        set_max(hc, cls, get_max(hc, cls) / 2);
         return true;
     }
     return false;
@@ -93,28 +120,24 @@ static bool cut_allowance(struct heap_core *hc, struct heap_list *l)
 // Lets a list hold a batch more; false if it is at its limit.
 static bool grow_list(struct heap_core *hc, unsigned cls)
 {
-    struct heap_list *l = &hc->list[cls];
     const struct heap_class *c = &heap_class[cls];
-    uint32_t more = MIN(c->batch, c->limit - l->max);
+    unsigned max = get_max(hc, cls), more = MIN(c->batch, c->limit - max);
     if (more == 0)
         return false;
-    size_t bytes = (size_t)more * c->size, most = budget();
-    while (hc->allowance + bytes > most)
-        if (!cut_allowance(hc, l))
+    size_t most = budget();
+    while (hc->allowance + (size_t)more * c->size > most)
+        if (!cut_allowance(hc, cls))
             return false;
-    hc->allowance += bytes;
-    l->max += more;
+    set_max(hc, cls, max + more);
     return true;
 }
 
 // Everything the core holds goes back to the spans. Context: preemption disabled.
 static void flush_core(struct heap_core *hc)
 {
-    for (unsigned cls = 1; cls <= HEAP_CLASSES; cls++) {
-        struct heap_list *l = &hc->list[cls];
-        if (get_n(l) > 0)
-            flush_list(l, cls, get_n(l));
-    }
+    for (unsigned cls = 1; cls <= HEAP_CLASSES; cls++)
+        if (list_length(hc, cls) > 0)
+            flush_list(hc, cls, list_length(hc, cls));
 }
 
 void heap_trim(void)
@@ -134,15 +157,11 @@ static __attribute__((noinline)) void *yield_with(void *obj)
 }
 
 // The end of an allocation: preempt_enable, with obj as the value.
-static inline __attribute__((always_inline)) void *handed_out(struct heap_core *hc, uintptr_t *obj)
+static inline __attribute__((always_inline)) void *handed_out(struct g *gp, uintptr_t *obj)
 {
-    struct g *gp = getg();
-    if (unlikely(obj[1] != heap_free_mark(obj)))
+    if (DEBUG && obj[1] != heap_free_mark(obj))
         throw("malloc: %p was written to while it was free", (void *)obj);
     obj[1] = 0;
-    atomic_store_explicit(&hc->allocs,
-                          atomic_load_explicit(&hc->allocs, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
     barrier();
     if (--gp->preempt_off == 0 &&
         unlikely(atomic_load_explicit(&gp->preempt_pending, memory_order_relaxed) || HOSTILE))
@@ -158,7 +177,7 @@ static __attribute__((noinline)) void *take_slow(struct heap_core *hc, unsigned 
     unsigned got, n = 1;
     if (hc != &no_core) {
         grow_list(hc, cls);
-        n = MAX(MIN(heap_class[cls].batch, l->max), 1);
+        n = MAX(MIN(heap_class[cls].batch, get_max(hc, cls)), 1);
     }
     got = heap_span_take(cls, n, &list);
     if (unlikely(got == 0)) {
@@ -169,20 +188,24 @@ static __attribute__((noinline)) void *take_slow(struct heap_core *hc, unsigned 
         got = heap_span_take(cls, 1, &list);
         if (got == 0) {
             preempt_enable();
-            return NULL;
+            return no_memory();
         }
     }
     void **obj = list;
-    if (got > 1) {
+    if (got > 1)
         l->head = obj[0];
-        set_n(l, got - 1);
-    }
-    return handed_out(hc, list);
+    // no_core's counts are written by several cores.
+    if (hc != &no_core)
+        set_count(l, get_count(l) + HEAP_ONE_ALLOC - (got - 1));
+    else
+        atomic_fetch_add_explicit(&l->count, HEAP_ONE_ALLOC, memory_order_relaxed);
+    return handed_out(getg(), list);
 }
 
 // Takes an object from the core's list: the whole of the short way, hence always inline.
 static inline __attribute__((always_inline)) void *take(unsigned cls)
 {
+    struct g *gp = getg();
     preempt_disable();
     struct heap_core *hc = mine();
     struct heap_list *l = &hc->list[cls];
@@ -190,14 +213,14 @@ static inline __attribute__((always_inline)) void *take(unsigned cls)
     if (unlikely(!obj))
         return take_slow(hc, cls);
     l->head = (void *)obj[0];
-    set_n(l, get_n(l) - 1);
-    return handed_out(hc, obj);
+    set_count(l, get_count(l) + HEAP_ONE_ALLOC + 1);
+    return handed_out(gp, obj);
 }
 
 static void *large_alloc(size_t align, size_t n)
 {
     if (n > SIZE_MAX - PAGE_SIZE || align > PAGE_SIZE << PAGE_MAX_ORDER)
-        return NULL;
+        return no_memory();
     size_t pages = MAX(ROUND_UP(n, PAGE_SIZE) >> PAGE_SHIFT, 1u);
     unsigned order = align > PAGE_SIZE ? (unsigned)__builtin_ctzll(align) - PAGE_SHIFT : 0;
     void *p = page_alloc_run(pages, order);
@@ -205,7 +228,7 @@ static void *large_alloc(size_t align, size_t n)
         heap_trim();
         p = page_alloc_run(pages, order);
         if (!p)
-            return NULL;
+            return no_memory();
     }
     struct page *pg = page_known((uint32_t)page_va_to_pfn(p));
     pg->next = (uint32_t)pages;
@@ -219,8 +242,6 @@ static void *large_alloc(size_t align, size_t n)
 static void large_free(void *p, struct page *pg)
 {
     size_t pages = pg->next;
-    if (unlikely((uintptr_t)p & (PAGE_SIZE - 1)))
-        throw("free: %p is not the start of an object", p);
     atomic_store_explicit(&pg->heap_class, 0, memory_order_relaxed);
     atomic_fetch_sub_explicit(&large_objects, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&large_pages, pages, memory_order_relaxed);
@@ -264,12 +285,12 @@ static inline size_t room_of(const void *p, struct page *pg)
 static void *alloc_any(size_t align, size_t n, const void *site)
 {
     if (unlikely(atomic_load_explicit(&fail_after, memory_order_relaxed)) && fault_due())
-        return NULL;
+        return no_memory();
     size_t room = n;
     if (DEBUG) {
         // The guard must not cost a power of two its alignment.
         if (n > SIZE_MAX - HEAP_GUARD)
-            return NULL;
+            return no_memory();
         if (n <= PAGE_SIZE && (n & (n - 1)) == 0)
             align = MAX(align, n);
         room = MAX(n, 16u) + HEAP_GUARD;
@@ -315,8 +336,10 @@ void *heap_zalloc(size_t n)
 
 void *heap_aligned_alloc(size_t align, size_t n)
 {
-    if (align == 0 || (align & (align - 1)))
+    if (align == 0 || (align & (align - 1))) {
+        errno = EINVAL;
         return NULL;
+    }
     return alloc_any(MAX(align, 16u), n, __builtin_return_address(0));
 }
 
@@ -325,12 +348,12 @@ static __attribute__((noinline)) void give_slow(struct heap_core *hc, unsigned c
 {
     struct heap_list *l = &hc->list[cls];
     obj[1] = heap_free_mark(obj);
-    if (hc != &no_core && (grow_list(hc, cls) || l->max > 0)) {
-        if (get_n(l) >= l->max)
-            flush_list(l, cls, MIN(get_n(l), heap_class[cls].batch));
+    if (hc != &no_core && (grow_list(hc, cls) || get_max(hc, cls) > 0)) {
+        if ((get_count(l) & HEAP_ROOM) == 0)
+            flush_list(hc, cls, MIN(get_max(hc, cls), heap_class[cls].batch));
         obj[0] = (uintptr_t)l->head;
         l->head = obj;
-        set_n(l, get_n(l) + 1);
+        set_count(l, get_count(l) - 1);
     } else {
         obj[0] = 0;
         heap_span_give(cls, obj, 1);
@@ -338,33 +361,16 @@ static __attribute__((noinline)) void give_slow(struct heap_core *hc, unsigned c
     preempt_enable();
 }
 
-static __attribute__((noinline)) void free_large(void *p, struct page *pg, unsigned cls)
+// All that is not the free of an object of a class: large objects, and mistakes.
+static __attribute__((noinline)) void free_other(void *p)
 {
-    if (!pg || cls != HEAP_LARGE)
-        throw("free: %p is not an object of the heap, or is free already", p);
-    large_free(p, pg);
-}
-
-static inline __attribute__((always_inline)) void free_object(void *p, unsigned cls)
-{
-    uintptr_t *obj = p;
-    if (unlikely((uintptr_t)p & 15))
-        throw("free: %p is not the start of an object", p);
-    if (unlikely(obj[1] == heap_free_mark(obj)))
-        throw("free: %p is free already", p);
-    preempt_disable();
-    struct heap_core *hc = mine();
-    struct heap_list *l = &hc->list[cls];
-    uint32_t n = get_n(l);
-    if (unlikely(n >= l->max)) {
-        give_slow(hc, cls, obj);
+    struct page *pg = page_of(p);
+    if (pg && is_large(pg) && ((uintptr_t)p & (PAGE_SIZE - 1)) == 0) {
+        large_free(p, pg);
         return;
     }
-    obj[0] = (uintptr_t)l->head;
-    obj[1] = heap_free_mark(obj);
-    l->head = obj;
-    set_n(l, n + 1);
-    preempt_enable();
+    room_of(p, pg);
+    throw("free: %p is free already", p);
 }
 
 static void free_checked(void *p, struct page *pg, unsigned cls, const void *site)
@@ -380,13 +386,27 @@ void heap_free(void *p)
     if (unlikely(p == NULL))
         return;
     struct page *pg = page_of(p);
+    uintptr_t *obj = p, mark = heap_free_mark(p);
     unsigned cls = pg ? atomic_load_explicit(&pg->heap_class, memory_order_relaxed) : 0;
     if (DEBUG && cls != 0)
         free_checked(p, pg, cls, __builtin_return_address(0));
-    if (likely(cls - 1 < HEAP_CLASSES))
-        free_object(p, cls);
-    else
-        free_large(p, pg, cls);
+    if (unlikely(cls - 1 >= HEAP_CLASSES || (uintptr_t)p & 15 || obj[1] == mark)) {
+        free_other(p);
+        return;
+    }
+    preempt_disable();
+    struct heap_core *hc = mine();
+    struct heap_list *l = &hc->list[cls];
+    uint64_t count = get_count(l);
+    if (unlikely((count & HEAP_ROOM) == 0)) {
+        give_slow(hc, cls, obj);
+        return;
+    }
+    obj[0] = (uintptr_t)l->head;
+    obj[1] = mark;
+    l->head = obj;
+    set_count(l, count - 1);
+    preempt_enable();
 }
 
 // Makes an object n bytes long where it is; false if it has to move.
@@ -439,19 +459,20 @@ size_t heap_usable_size(const void *p)
 void heap_stats(struct heap_stats *out)
 {
     size_t live = 0, bytes = 0, pages = heap_span_pages();
-    size_t allocs = atomic_load_explicit(&large_allocs, memory_order_relaxed) +
-                    atomic_load_explicit(&no_core.allocs, memory_order_relaxed);
+    size_t allocs = atomic_load_explicit(&large_allocs, memory_order_relaxed);
     for (unsigned cls = 1; cls <= HEAP_CLASSES; cls++) {
         size_t n = heap_span_out(cls);
-        for (unsigned i = 0; i < MAX_CORES; i++)
-            if (heap_cores[i])
-                n -= get_n(&heap_cores[i]->list[cls]);
+        allocs += get_count(&no_core.list[cls]) / HEAP_ONE_ALLOC;
+        for (unsigned i = 0; i < MAX_CORES; i++) {
+            struct heap_core *hc = heap_cores[i];
+            if (!hc || hc == &no_core)
+                continue;
+            n -= list_length(hc, cls);
+            allocs += get_count(&hc->list[cls]) / HEAP_ONE_ALLOC;
+        }
         live += n;
         bytes += n * heap_class[cls].size;
     }
-    for (unsigned i = 0; i < MAX_CORES; i++)
-        if (heap_cores[i] && heap_cores[i] != &no_core)
-            allocs += atomic_load_explicit(&heap_cores[i]->allocs, memory_order_relaxed);
     live += atomic_load_explicit(&large_objects, memory_order_relaxed);
     size_t large = atomic_load_explicit(&large_pages, memory_order_relaxed);
     out->live_bytes = bytes + (large << PAGE_SHIFT);

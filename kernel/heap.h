@@ -17,8 +17,9 @@ void heap_init(void);
 bool heap_init_core(unsigned core);
 
 // At least n bytes aligned to 16 (to 64 from 64 bytes on, so that objects do not share lines; a
-// power of two up to 4096 is aligned to itself); NULL when memory is exhausted. heap_alloc(0) is
-// a unique object. Context: goroutine, g0 or boot; not an interrupt handler.
+// power of two up to 4096 is aligned to itself); NULL, with errno ENOMEM, when memory is
+// exhausted. heap_alloc(0) is a unique object. Context: goroutine, g0 or boot; not an interrupt
+// handler.
 void *heap_alloc(size_t n);
 void *heap_zalloc(size_t n);
 void heap_free(void *p); // NULL is allowed

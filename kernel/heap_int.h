@@ -30,15 +30,19 @@ struct heap_class {
 // disabled.
 struct heap_list {
     void *head;
-    _Atomic(uint32_t) n; // read by anyone
-    uint32_t max;        // grows and shrinks with use
+    // Low 16 bits: how many more objects the list may take. Above: objects handed out so far. One
+    // word, so that the short ways change one. Read by anyone.
+    _Atomic(uint64_t) count;
 };
+#define HEAP_ROOM 0xffff
+#define HEAP_ONE_ALLOC ((uint64_t)1 << 16)
 
 struct heap_core {
     struct heap_list list[HEAP_CLASSES + 1];
-    _Atomic(uint64_t) allocs; // small objects handed out; written by the owner
-    size_t allowance;         // sum of max * size over the lists
-    unsigned victim;          // whose allowance is cut next
+    // Most objects each list may hold; grows and shrinks with use. Read by anyone.
+    _Atomic(uint16_t) max[HEAP_CLASSES + 1];
+    size_t allowance; // sum of max * size over the lists
+    unsigned victim;  // whose allowance is cut next
 };
 
 extern struct heap_class heap_class[HEAP_CLASSES + 1];

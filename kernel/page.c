@@ -17,9 +17,9 @@
 // than it is. Both run on the same core, where stores are seen in program order by interrupts; the
 // release and acquire only hold the compiler to it.
 //
-// A goroutine may commit more stack than the reserve holds before its core next comes by its g0. When
-// the reserve runs low, the handler goes to the buddy itself, unless what it interrupted is this
-// core's holder of the page lock; the last pages of the reserve are kept for that case.
+// A goroutine may commit more stack than the reserve holds before its core next comes by its g0.
+// When the reserve runs low, the handler goes to the buddy itself, unless what it interrupted is
+// this core's holder of the page lock; the last pages of the reserve are kept for that case.
 //
 // Each core's refill, on its g0, is also where it hands back what it hoards when memory has run
 // out anywhere (page_pressure); a core that sleeps does so when it next wakes.
@@ -55,7 +55,7 @@ struct page_core {
 
 static struct page_core cores[MAX_CORES];
 static unsigned sharers = 1;
-static void (*pressure_fn)(void);
+static void (*pressure_fn)(void), (*wake_fn)(void);
 // Legal to clear at any time, by any core; illegal to leave set when the refill has work.
 _Atomic(bool) page_reserve_full[MAX_CORES];
 
@@ -109,6 +109,35 @@ static uint32_t take_page(struct page_core *pc)
     return pc->stack[n - 1];
 }
 
+// Context: preemption disabled. Returns n pages of the stack to the buddy, the ones longest there.
+static void flush_stack(struct page_core *pc, uint32_t n)
+{
+    uint32_t have = get(&pc->n_stack);
+    buddy_give(pc->stack, n);
+    for (uint32_t i = n; i < have; i++)
+        pc->stack[i - n] = pc->stack[i];
+    set(&pc->n_stack, have - n);
+}
+
+// Context: preemption disabled.
+static void flush_stocks(struct page_core *pc)
+{
+    flush_stack(pc, get(&pc->n_stack));
+    buddy_give(pc->zeroed, get(&pc->n_zeroed));
+    set(&pc->n_zeroed, 0);
+}
+
+bool page_retry(void)
+{
+    page_pressure();
+    preempt_disable();
+    struct page_core *pc = mine();
+    bool any = get(&pc->n_stack) + get(&pc->n_zeroed) > 0;
+    flush_stocks(pc);
+    preempt_enable();
+    return any;
+}
+
 static void *hand_out(uint32_t pfn, unsigned from)
 {
     struct page *pg = page_known(pfn);
@@ -129,13 +158,15 @@ void *page_alloc(unsigned order)
         if (likely(pfn))
             p = hand_out(pfn, PAGE_CACHED);
         preempt_enable();
+        if (unlikely(!p))
+            page_pressure();
     } else {
         pfn = buddy_alloc(order);
-        if (pfn)
+        if (unlikely(!pfn) && page_retry())
+            pfn = buddy_alloc(order);
+        if (likely(pfn))
             p = page_pfn_to_va(pfn);
     }
-    if (unlikely(!p))
-        page_pressure();
     return p;
 }
 
@@ -160,16 +191,6 @@ void *page_alloc_zeroed(unsigned order)
     if (p)
         words_zero(p, PAGE_SIZE << order);
     return p;
-}
-
-// Context: preemption disabled. Returns n pages of the stack to the buddy, the ones longest there.
-static void flush_stack(struct page_core *pc, uint32_t n)
-{
-    uint32_t have = get(&pc->n_stack);
-    buddy_give(pc->stack, n);
-    for (uint32_t i = n; i < have; i++)
-        pc->stack[i - n] = pc->stack[i];
-    set(&pc->n_stack, have - n);
 }
 
 void page_free(void *p, unsigned order)
@@ -277,9 +298,7 @@ static void give_back(struct page_core *pc)
 {
     if (pressure_fn)
         pressure_fn();
-    flush_stack(pc, get(&pc->n_stack));
-    buddy_give(pc->zeroed, get(&pc->n_zeroed));
-    set(&pc->n_zeroed, 0);
+    flush_stocks(pc);
 }
 
 static void refill(struct page_core *pc)
@@ -321,15 +340,19 @@ void page_set_cores(unsigned n)
     sharers = n;
 }
 
-void page_on_pressure(void (*fn)(void)) { pressure_fn = fn; }
+void page_on_pressure(void (*reclaim)(void)) { pressure_fn = reclaim; }
+void page_on_pressure_wake(void (*wake)(void)) { wake_fn = wake; }
 
 void page_pressure(void)
 {
+    bool news = false;
     for (unsigned i = 0; i < sharers; i++) {
         // Nothing is published with the flag but the request itself.
-        atomic_store_explicit(&cores[i].flush, true, memory_order_relaxed);
+        news |= !atomic_exchange_explicit(&cores[i].flush, true, memory_order_relaxed);
         atomic_store_explicit(&page_reserve_full[i], false, memory_order_relaxed);
     }
+    if (news && wake_fn)
+        wake_fn();
 }
 
 size_t page_free_count(void)

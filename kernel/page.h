@@ -50,8 +50,11 @@ void page_set_cores(unsigned n);
 
 // Registers what is to be called, on g0 of each core in turn, when memory has run out somewhere:
 // it gives pages back that this core alone can reach. Context: boot.
-void page_on_pressure(void (*fn)(void));
-// Asks every core for that; each complies at its next page_reserve_refill. Context: any.
+void page_on_pressure(void (*reclaim)(void));
+// Registers what wakes the cores that sleep, so that they come by page_reserve_refill. Callable
+// from any context that allocates. Context: boot.
+void page_on_pressure_wake(void (*wake)(void));
+// Asks every core for that; each complies at its next page_reserve_refill. Context: as page_alloc.
 void page_pressure(void);
 
 // Pages given to the allocator, and pages free now (caches and reserves counted as free).

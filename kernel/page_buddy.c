@@ -28,6 +28,9 @@
 #define CHUNK_TABLE_PAGES (CHUNK_PAGES * sizeof(struct page) / PAGE_SIZE)
 
 _Atomic(page_chunk *) page_tree[PFN_LIMIT >> LEAF_SHIFT];
+// What the tree holds where no memory is known, so that a lookup need not ask.
+static page_chunk no_chunks[LEAF_CHUNKS];
+static struct page no_pages[CHUNK_PAGES];
 
 // Memory not yet in use. guard: buddy.lock
 struct range {
@@ -82,8 +85,8 @@ static void free_block(uint32_t pfn, unsigned order)
 {
     page_set_state(page_known(pfn), PAGE_NONE, 0);
     while (order < PAGE_MAX_ORDER) {
-        struct page *other = page_of_pfn(pfn ^ (1u << order));
-        if (!other || !page_is(other, PAGE_FREE, order))
+        struct page *other = page_known(pfn ^ (1u << order));
+        if (!page_is(other, PAGE_FREE, order))
             break;
         list_remove(other, order);
         pfn &= ~(1u << order);
@@ -102,6 +105,11 @@ static void free_run(uint32_t pfn, uint32_t n)
         pfn += 1u << order;
         n -= 1u << order;
     }
+}
+
+static bool chunk_known(uint32_t chunk)
+{
+    return page_known(chunk << CHUNK_SHIFT) != no_pages;
 }
 
 // Makes the entries of a chunk known, all PAGE_NONE.
@@ -123,7 +131,7 @@ static bool grow(void)
         }
         uint32_t chunk = r->next >> CHUNK_SHIFT;
         uint32_t end = MIN(r->end, (chunk + 1) << CHUNK_SHIFT);
-        if (!page_of_pfn(r->next)) {
+        if (!chunk_known(chunk)) {
             struct page *entries = r->table + ((chunk - r->first_chunk) << CHUNK_SHIFT);
             add_chunk(chunk, entries);
         }
@@ -182,19 +190,19 @@ static uint32_t set_up_tables(uint32_t start, uint32_t end, struct range *r)
 {
     uint32_t at = start;
     for (uint32_t l = start >> LEAF_SHIFT; l <= (end - 1) >> LEAF_SHIFT; l++) {
-        if (atomic_load_explicit(&page_tree[l], memory_order_relaxed))
+        if (atomic_load_explicit(&page_tree[l], memory_order_relaxed) != no_chunks)
             continue;
         if (at == end)
             return end;
         page_chunk *leaf = page_pfn_to_va(at++);
-        words_zero(leaf, PAGE_SIZE);
+        words_copy(leaf, no_chunks, PAGE_SIZE);
         atomic_store_explicit(&page_tree[l], leaf, memory_order_relaxed);
     }
     uint32_t first = start >> CHUNK_SHIFT, last = (end - 1) >> CHUNK_SHIFT;
     uint32_t edge[2] = { first, last };
     for (int i = 0; i < (first == last ? 1 : 2); i++) {
         bool whole = start <= edge[i] << CHUNK_SHIFT && end >= (edge[i] + 1) << CHUNK_SHIFT;
-        if (whole || page_of_pfn(edge[i] << CHUNK_SHIFT))
+        if (whole || chunk_known(edge[i]))
             continue;
         if (end - at < CHUNK_TABLE_PAGES)
             return end;
@@ -213,6 +221,14 @@ static uint32_t set_up_tables(uint32_t start, uint32_t end, struct range *r)
     return at;
 }
 
+static void init_tree(void)
+{
+    for (unsigned i = 0; i < LEAF_CHUNKS; i++)
+        atomic_store_explicit(&no_chunks[i], no_pages, memory_order_relaxed);
+    for (unsigned i = 0; i < ARRAY_LEN(page_tree); i++)
+        atomic_store_explicit(&page_tree[i], no_chunks, memory_order_relaxed);
+}
+
 void page_add_range(uint64_t start, uint64_t end)
 {
     uint64_t lo = MAX((start + PAGE_SIZE - 1) >> PAGE_SHIFT, 1u);
@@ -220,6 +236,8 @@ void page_add_range(uint64_t start, uint64_t end)
     if (lo >= hi)
         return;
     spin_lock(&buddy.lock);
+    if (!page_tree[0])
+        init_tree();
     struct range r = { 0 };
     r.next = set_up_tables((uint32_t)lo, (uint32_t)hi, &r);
     r.end = (uint32_t)hi;
@@ -262,8 +280,8 @@ unsigned buddy_take(uint32_t *out, unsigned n)
 }
 
 // A fault handler runs on top of whatever this core was doing, which may be anything but holding
-// buddy.lock when the lock is taken here: other cores that hold it do not wait for this one. For the
-// order of locks the handler stands by itself, and it must not yield at the unlock.
+// buddy.lock when the lock is taken here: other cores that hold it do not wait for this one. For
+// the order of locks the handler stands by itself, and it must not yield at the unlock.
 uint32_t buddy_take_fault(void)
 {
     if (spin_held_by_me(&buddy.lock))
@@ -306,6 +324,19 @@ void buddy_free(uint32_t pfn, unsigned order)
     spin_unlock(&buddy.lock);
 }
 
+static uint32_t alloc_run(uint32_t n, unsigned order)
+{
+    spin_lock(&buddy.lock);
+    uint32_t pfn = alloc_block(order, PAGE_USED);
+    if (pfn) {
+        mark_run_used(pfn, n);
+        free_run(pfn + n, (1u << order) - n);
+        count(&buddy.free, 0 - (size_t)n);
+    }
+    spin_unlock(&buddy.lock);
+    return pfn;
+}
+
 void *page_alloc_run(size_t n, unsigned align_order)
 {
     require(n > 0 && align_order <= PAGE_MAX_ORDER);
@@ -315,14 +346,9 @@ void *page_alloc_run(size_t n, unsigned align_order)
     order = MAX(order, align_order);
     if (n == (size_t)1 << order)
         return page_alloc(order);
-    spin_lock(&buddy.lock);
-    uint32_t pfn = alloc_block(order, PAGE_USED);
-    if (pfn) {
-        mark_run_used(pfn, (uint32_t)n);
-        free_run(pfn + (uint32_t)n, (1u << order) - (uint32_t)n);
-        count(&buddy.free, 0 - n);
-    }
-    spin_unlock(&buddy.lock);
+    uint32_t pfn = alloc_run((uint32_t)n, order);
+    if (unlikely(!pfn) && page_retry())
+        pfn = alloc_run((uint32_t)n, order);
     return pfn ? page_pfn_to_va(pfn) : NULL;
 }
 

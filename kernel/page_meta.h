@@ -60,26 +60,26 @@ static inline bool page_is(struct page *pg, enum page_kind kind, unsigned order)
     return atomic_load_explicit(&pg->state, memory_order_relaxed) == PAGE_STATE(kind, order);
 }
 
-// The entry of a page, NULL if no memory is known there. Relaxed: who holds a pointer into a page
+// The entry of a page; NULL for an impossible number, and one that says PAGE_NONE and is not to be
+// written if no memory is known there. Relaxed: who holds a pointer into a page
 // got it after its entry had been made.
 static inline struct page *page_of_pfn(uint64_t pfn)
 {
     if (unlikely(pfn >= PFN_LIMIT))
         return NULL;
     page_chunk *leaf = atomic_load_explicit(&page_tree[pfn >> LEAF_SHIFT], memory_order_relaxed);
-    if (unlikely(!leaf))
-        return NULL;
     struct page *chunk = atomic_load_explicit(&leaf[(pfn >> CHUNK_SHIFT) & (LEAF_CHUNKS - 1)],
                                               memory_order_relaxed);
-    return likely(chunk) ? chunk + (pfn & (CHUNK_PAGES - 1)) : NULL;
+    return chunk + (pfn & (CHUNK_PAGES - 1));
 }
 
-// The entry of a page that is known to have one.
+// The entry of a page of memory.
 static inline struct page *page_known(uint32_t pfn)
 {
-    page_chunk *leaf = atomic_load_explicit(&page_tree[pfn >> LEAF_SHIFT], memory_order_relaxed);
-    return atomic_load_explicit(&leaf[(pfn >> CHUNK_SHIFT) & (LEAF_CHUNKS - 1)],
-                                memory_order_relaxed) + (pfn & (CHUNK_PAGES - 1));
+    struct page *pg = page_of_pfn(pfn);
+    if (!pg)
+        __builtin_unreachable();
+    return pg;
 }
 
 static inline uint64_t page_va_to_pfn(const void *va)
@@ -89,7 +89,7 @@ static inline uint64_t page_va_to_pfn(const void *va)
 
 static inline void *page_pfn_to_va(uint64_t pfn) { return phys_to_virt(pfn << PAGE_SHIFT); }
 
-// For any address in the direct map; NULL if it is none, or no memory.
+// For any address; NULL if it is not in the direct map.
 static inline struct page *page_of(const void *va) { return page_of_pfn(page_va_to_pfn(va)); }
 
 // page_buddy.c. Page numbers; 0 means none.
@@ -106,5 +106,12 @@ uint32_t buddy_alloc(unsigned order);
 void buddy_free(uint32_t pfn, unsigned order);
 // Pages in free lists and in ranges not yet taken into use.
 size_t buddy_free_count(void);
+
+// page.c
+
+// A block could not be had: gives the buddy what this core keeps, and asks the other cores to do
+// the same. True if that may have helped. Context: preemptible or not, no lock held but the
+// heap's.
+bool page_retry(void);
 
 #endif

@@ -7,9 +7,9 @@
 
 // arch/*/pci.c
 
-// The first 256 bytes of a function's configuration space; size is 1, 2 or 4 and off a multiple of it.
-// All ones where nothing answers or the architecture has no such way.
-// Context: goroutine or boot; callers take turns by themselves.
+// The first 256 bytes of a function's configuration space; size is 1, 2 or 4 and off a multiple
+// of it. All ones where nothing answers or the architecture has no such way. Context: goroutine
+// or boot; callers take turns by themselves.
 uint32_t arch_pci_cfg_read(uint8_t bus, uint8_t dev, uint8_t fn, unsigned off, unsigned size);
 void arch_pci_cfg_write(uint8_t bus, uint8_t dev, uint8_t fn, unsigned off, unsigned size,
                         uint32_t value);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The memory and string functions of every room below libc/, in general registers only: newlib's may use
-// vector registers, which belong to the interrupted goroutine while an interrupt is handled.
+// The memory and string functions of every room below libc/, in general registers only: newlib's
+// may use vector registers, which belong to the interrupted goroutine while an interrupt is
+// handled.
 //
-// The mem functions are the application's as well. They move 8 bytes at a time, unaligned where need
-// be: the string instructions are several times slower under an emulator, and newlib's large copies
-// bypass the caches. Overlap costs memmove nothing: the far end of the block is read before the loop
-// and written after it, so memcpy is the same function.
+// The mem functions are the application's as well. They move 8 bytes at a time, unaligned where
+// need be: the string instructions are several times slower under an emulator, and newlib's large
+// copies bypass the caches. Overlap costs memmove nothing: the far end of the block is read before
+// the loop and written after it, so memcpy is the same function.
 //
 // Compiled so that a loop here does not become a call of the function it is in.
 
@@ -52,7 +53,8 @@ static inline void move_small(char *d, const char *s, size_t n)
         ((struct half *)d)->v = a;
         ((struct half *)(d + n - 4))->v = b;
     } else if (n >= 2) {
-        uint16_t a = ((const struct quarter *)s)->v, b = ((const struct quarter *)(s + n - 2))->v;
+        uint16_t a = ((const struct quarter *)s)->v;
+        uint16_t b = ((const struct quarter *)(s + n - 2))->v;
         ((struct quarter *)d)->v = a;
         ((struct quarter *)(d + n - 2))->v = b;
     } else if (n == 1) {
@@ -65,7 +67,8 @@ static inline void move_up(char *d, const char *s, size_t n)
 {
     const char *s_tail = s + n - 32;
     char *d_tail = d + n - 32;
-    uint64_t t0 = LOAD(s_tail, 0), t1 = LOAD(s_tail, 1), t2 = LOAD(s_tail, 2), t3 = LOAD(s_tail, 3);
+    uint64_t t0 = LOAD(s_tail, 0), t1 = LOAD(s_tail, 1);
+    uint64_t t2 = LOAD(s_tail, 2), t3 = LOAD(s_tail, 3);
     for (; d < d_tail; d += 32, s += 32) {
         uint64_t a = LOAD(s, 0), b = LOAD(s, 1), c = LOAD(s, 2), e = LOAD(s, 3);
         STORE(d, 0, a);
@@ -196,6 +199,14 @@ int strcmp(const char *a, const char *b)
     for (; *a == *b && *a; a++, b++)
         ;
     return (unsigned char)*a - (unsigned char)*b;
+}
+
+size_t strspn(const char *s, const char *accept)
+{
+    size_t n = 0;
+    while (s[n] && strchr(accept, s[n]))
+        n++;
+    return n;
 }
 
 char *strchr(const char *s, int byte)

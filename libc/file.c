@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // File descriptors as far as there are any: 0, 1 and 2 are the console. There is no file system, so
-// every path is absent. The _r functions are what newlib calls; the plain names are for applications.
+// every path is absent. The _r functions are what newlib calls; the plain names are for
+// applications.
 //
-// Console input ends with a Ctrl-D byte, which stays the end: nothing follows it from tools/run. One
-// reader at a time holds input.lock, and parks while there is nothing.
+// Console input ends with a Ctrl-D byte, which stays the end: nothing follows it from tools/run.
+// One reader at a time holds input.lock, and parks while there is nothing.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,9 +48,12 @@ static int fail(struct _reent *r, int error)
 // At least one byte, or 0 at the end of input.
 static size_t console_wait_read(char *buf, size_t n)
 {
+    int64_t wait_ns = TIME_MS;
     size_t got;
-    for (int64_t wait = TIME_MS; (got = console_read(buf, n)) == 0; wait = MIN(2 * wait, 16 * TIME_MS))
-        time_sleep(wait);
+    while ((got = console_read(buf, n)) == 0) {
+        time_sleep(wait_ns);
+        wait_ns = MIN(2 * wait_ns, 16 * TIME_MS);
+    }
     return got;
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// newlib's locks: recursive mutexes that park the goroutine. One word says who owns a lock and whether
-// anybody waits, so that an uncontended lock costs one compare-and-swap each way.
+// newlib's locks: recursive mutexes that park the goroutine. One word says who owns a lock and
+// whether anybody waits, so that an uncontended lock costs one compare-and-swap each way.
 //
-// word: 0 free; the owner's struct g address; WAITERS is set in it while the queue is not empty, and is
-// changed only under guard. A release with waiters hands the lock to the first of them.
-// Lock order: guard (LOCK_SYNC) is the only spinlock taken here.
+// word: 0 free; the owner's struct g address; WAITERS is set in it while the queue is not empty,
+// and is changed only under guard. A release with waiters hands the lock to the first of them. Lock
+// order: guard (LOCK_SYNC) is the only spinlock taken here.
 //
-// Rejected: struct mutex and an owner beside it. Whoever asks "do I own this?" would then read the owner
-// without any order to the mutex, and the wait would not show as one for a stream.
+// Rejected: struct mutex and an owner beside it. Whoever asks "do I own this?" would then read the
+// owner without any order to the mutex, and the wait would not show as one for a stream.
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -45,7 +45,8 @@ DEFINE_LOCK(__tz_mutex);
 DEFINE_LOCK(__dd_hash_mutex);
 DEFINE_LOCK(__arc4random_mutex);
 
-// What a stream gets when there is no memory for a lock of its own; recursive, so sharing it is safe.
+// What a stream gets when there is no memory for a lock of its own; recursive, so sharing it is
+// safe.
 static struct __lock spare = { .guard = SPINLOCK_INIT(LOCK_SYNC) };
 
 static bool on_g0(struct g *gp)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// malloc and its family on the kernel's heap. An application may bring its own malloc: newlib's internal
-// calls go through the same public names, so that memory is given back to whoever it came from.
+// malloc and its family on the kernel's heap. An application may bring its own malloc: newlib's
+// internal calls go through the same public names, so that memory is given back to whoever it came
+// from.
 
 #include <errno.h>
 #include <malloc.h>

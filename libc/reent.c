@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // newlib's struct _reent, errno within, lives in each G and is made ready by its first use, so that
-// goroutines that never touch the C library's state pay nothing for it. Only its own goroutine touches it.
+// goroutines that never touch the C library's state pay nothing for it. Only its own goroutine
+// touches it.
 
 #include <errno.h>
 #include <reent.h>

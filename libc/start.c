@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // From the main goroutine's first instruction to main, and from exit to the machine's end.
 //
-// exit runs what atexit registered, then flushes every stream under its lock, since other goroutines may be
-// writing at that moment; streams are not closed, for the same reason. Newlib's own exit would close them
-// without their locks, and only those of the goroutine that first used stdio.
+// exit runs what atexit registered, then flushes every stream under its lock, since other
+// goroutines may be writing at that moment; streams are not closed, for the same reason. Newlib's
+// own exit would close them without their locks, and only those of the goroutine that first used
+// stdio.
 
 #include <reent.h>
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "kernel/app.h"
 #include "kernel/cmdline.h"
 #include "kernel/panic.h"
 #include "kernel/power.h"

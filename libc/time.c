@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The C library's clocks and sleeps on the runtime's. Nothing interrupts a sleep: there are no signals.
-// Processor time is the time since boot: the machine runs nothing else.
+// The C library's clocks and sleeps on the runtime's. Nothing interrupts a sleep: there are no
+// signals. Processor time is the time since boot: the machine runs nothing else.
 
 #include <errno.h>
 #include <reent.h>

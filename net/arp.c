@@ -93,14 +93,14 @@ static void send(struct netif *nif, uint16_t op, const uint8_t to[6], uint32_t s
     a->hw_len = 6;
     a->proto_len = 4;
     a->op_be = be16(op);
-    memcpy(a->sender_mac, nif->dev->mac, 6);
+    mac_copy(a->sender_mac, nif->dev->mac);
     a->sender_be = sender_be;
-    memcpy(a->target_mac, target_mac, 6);
+    mac_copy(a->target_mac, target_mac);
     a->target_be = target_be;
     uint8_t eth[ETH_HDR_LEN];
     struct eth_hdr *e = (struct eth_hdr *)eth;
-    memcpy(e->dst, to, 6);
-    memcpy(e->src, nif->dev->mac, 6);
+    mac_copy(e->dst, to);
+    mac_copy(e->src, nif->dev->mac);
     e->type_be = BE16(ETH_TYPE_ARP);
     ether_output(nif, p, eth, false);
 }
@@ -198,8 +198,8 @@ static bool keep(struct neigh *n, struct pbuf *p)
 static void header_to(struct netif *nif, const uint8_t mac[6], uint8_t eth[ETH_HDR_LEN])
 {
     struct eth_hdr *e = (struct eth_hdr *)eth;
-    memcpy(e->dst, mac, 6);
-    memcpy(e->src, nif->dev->mac, 6);
+    mac_copy(e->dst, mac);
+    mac_copy(e->src, nif->dev->mac);
     e->type_be = BE16(ETH_TYPE_IPV4);
 }
 
@@ -374,11 +374,11 @@ static void learn(struct netif *nif, uint32_t addr_be, const uint8_t mac[6], boo
     struct neigh *n = find(nif, addr_be);
     if (!n && may_create) {
         n = create(nif, addr_be, now);
-    } else if (n && n->state != INCOMPLETE && n->state != DEAD && memcmp(n->mac, mac, 6) != 0) {
+    } else if (n && n->state != INCOMPLETE && n->state != DEAD && !mac_equal(n->mac, mac)) {
         route_changed();
     }
     if (n) {
-        memcpy(n->mac, mac, 6);
+        mac_copy(n->mac, mac);
         n->state = REACHABLE;
         n->tries = 0;
         look_at(n, now + REACHABLE_NS);
@@ -418,7 +418,7 @@ static bool sane(const struct arp_hdr *a)
         return false;
     if (a->op_be != BE16(OP_REQUEST) && a->op_be != BE16(OP_REPLY))
         return false;
-    if ((a->sender_mac[0] & 1) || memcmp(a->sender_mac, nobody, 6) == 0)
+    if ((a->sender_mac[0] & 1) || mac_equal(a->sender_mac, nobody))
         return false;
     return !ip4_multicast(a->sender_be) && !ip4_loopback(a->sender_be) &&
            !ipv4_is_broadcast(a->sender_be);
@@ -431,7 +431,7 @@ void arp_input(struct netif *nif, struct pbuf *p)
     uint32_t mask = atomic_load_explicit(&nif->mask_be, memory_order_relaxed);
     if (!pbuf_pull(p, sizeof(*a)) || nif->loopback || !ours || !sane(a))
         goto done;
-    if (memcmp(a->sender_mac, nif->dev->mac, 6) == 0)
+    if (mac_equal(a->sender_mac, nif->dev->mac))
         goto done; // our own words
     if (a->sender_be == ours) {
         conflict(nif, a->sender_mac);

@@ -3,9 +3,9 @@
 // words folds to the same 16 bits as the sum of 16-bit words, in whatever byte order memory has.
 #include "net/checksum.h"
 
-#include <string.h>
-
 struct word { uint64_t v; } __attribute__((packed, may_alias));
+struct half { uint32_t v; } __attribute__((packed, may_alias));
+struct quarter { uint16_t v; } __attribute__((packed, may_alias));
 
 static inline uint64_t get(const uint8_t *b) { return ((const struct word *)b)->v; }
 static inline void put(uint8_t *b, uint64_t v) { ((struct word *)b)->v = v; }
@@ -22,12 +22,36 @@ static inline uint32_t narrow(uint64_t s)
     return (uint32_t)((s >> 32) + s);
 }
 
-// Fewer than eight bytes, zeros after them.
-static inline uint64_t get_tail(const uint8_t *b, uint32_t n)
+// Fewer than eight bytes: words that begin at even offsets add up alike, whatever their width.
+static inline uint64_t plus_tail(uint64_t s, const uint8_t *b, uint32_t n)
 {
-    uint64_t v = 0;
-    memcpy(&v, b, n);
-    return v;
+    if (n & 4) {
+        s = plus(s, ((const struct half *)b)->v);
+        b += 4;
+    }
+    if (n & 2) {
+        s = plus(s, ((const struct quarter *)b)->v);
+        b += 2;
+    }
+    if (n & 1)
+        s = plus(s, be16((uint16_t)(*b << 8)));
+    return s;
+}
+
+static inline void copy_tail(uint8_t *d, const uint8_t *b, uint32_t n)
+{
+    if (n & 4) {
+        ((struct half *)d)->v = ((const struct half *)b)->v;
+        d += 4;
+        b += 4;
+    }
+    if (n & 2) {
+        ((struct quarter *)d)->v = ((const struct quarter *)b)->v;
+        d += 2;
+        b += 2;
+    }
+    if (n & 1)
+        *d = *b;
 }
 
 uint32_t csum_add(uint32_t sum, const void *data, uint32_t n)
@@ -42,9 +66,7 @@ uint32_t csum_add(uint32_t sum, const void *data, uint32_t n)
     }
     for (; n >= 8; n -= 8, b += 8)
         s = plus(s, get(b));
-    if (n)
-        s = plus(s, get_tail(b, n));
-    return narrow(s);
+    return narrow(plus_tail(s, b, n));
 }
 
 uint32_t csum_copy(uint32_t sum, void *dst, const void *src, uint32_t n)
@@ -66,12 +88,8 @@ uint32_t csum_copy(uint32_t sum, void *dst, const void *src, uint32_t n)
         put(d, v);
         s = plus(s, v);
     }
-    if (n) {
-        uint64_t v = get_tail(b, n);
-        memcpy(d, &v, n);
-        s = plus(s, v);
-    }
-    return narrow(s);
+    copy_tail(d, b, n);
+    return narrow(plus_tail(s, b, n));
 }
 
 uint32_t csum_pbuf(uint32_t sum, const struct pbuf *p, uint32_t off, uint32_t n)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Ethernet: which frames are for us, and who gets them.
-#include <string.h>
-
 #include "net/netif.h"
 
 void ether_input(struct netif *nif, struct pbuf *p)
@@ -9,7 +7,7 @@ void ether_input(struct netif *nif, struct pbuf *p)
     const struct eth_hdr *e = (const struct eth_hdr *)p->data;
     if (unlikely(!pbuf_pull(p, ETH_HDR_LEN)))
         goto drop;
-    if (unlikely(memcmp(e->dst, nif->dev->mac, 6) != 0)) {
+    if (unlikely(!mac_equal(e->dst, nif->dev->mac))) {
         if (!(e->dst[0] & 1))
             goto drop; // somebody else's; the device is not choosy
         p->flags |= PBUF_BROADCAST;

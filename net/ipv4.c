@@ -173,7 +173,7 @@ static void complete_csum(struct pbuf *p)
     // An all-zero UDP checksum would say that there is none; for TCP both mean the same.
     if (csum == 0)
         csum = 0xffff;
-    memcpy(p->data + start + p->csum_offset, &csum, 2);
+    __builtin_memcpy(p->data + start + p->csum_offset, &csum, 2);
     p->flags &= (uint16_t)~PBUF_CSUM_PARTIAL;
 }
 
@@ -188,11 +188,11 @@ static bool group_header(struct netif *nif, uint32_t next_be, uint8_t eth[ETH_HD
     } else if (ip4_multicast(next_be)) {
         uint32_t g = be32(next_be);
         const uint8_t mac[6] = {1, 0, 0x5e, g >> 16 & 0x7f, g >> 8 & 0xff, g & 0xff};
-        memcpy(e->dst, mac, 6);
+        mac_copy(e->dst, mac);
     } else {
         return false;
     }
-    memcpy(e->src, nif->dev->mac, 6);
+    mac_copy(e->src, nif->dev->mac);
     e->type_be = BE16(ETH_TYPE_IPV4);
     return true;
 }
@@ -214,7 +214,7 @@ static int send_to_neighbour(struct route *r, struct pbuf *p, bool more, struct 
         rc->gen = gen;
         rc->nif = r->nif;
         rc->mtu = r->nif->mtu;
-        memcpy(rc->eth, eth, ETH_HDR_LEN);
+        __builtin_memcpy(rc->eth, eth, ETH_HDR_LEN);
     }
     return ether_output(r->nif, p, eth, more) ? 0 : -ENOBUFS;
 }
@@ -344,6 +344,21 @@ static bool source_routed(const uint8_t *opt, uint32_t n)
     return false;
 }
 
+// Whether a header's checksum is right; nearly all have no options.
+static inline bool header_ok(const uint8_t *h, uint32_t hlen)
+{
+    uint64_t a, b;
+    uint32_t c;
+    if (unlikely(hlen != IP4_HDR_LEN))
+        return csum_fold(csum_add(0, h, hlen)) == 0xffff;
+    __builtin_memcpy(&a, h, 8);
+    __builtin_memcpy(&b, h + 8, 8);
+    __builtin_memcpy(&c, h + 16, 4);
+    a = (a >> 32) + (a & 0xffffffff) + (b >> 32) + (b & 0xffffffff) + c;
+    a = (a >> 32) + (a & 0xffffffff);
+    return csum_fold((uint32_t)((a >> 32) + a)) == 0xffff;
+}
+
 // Checks the header and cuts off what Ethernet added; returns the header's length, 0 if p is to
 // be dropped.
 static uint32_t check_header(struct netif *nif, struct pbuf *p)
@@ -360,7 +375,7 @@ static uint32_t check_header(struct netif *nif, struct pbuf *p)
     }
     if (total < hlen || total > p->total)
         return 0;
-    if (csum_fold(csum_add(0, p->data, hlen)) != 0xffff)
+    if (!header_ok(p->data, hlen))
         return 0;
     // No source is a group, and from a wire none is one of ours.
     uint32_t src = h->src_be;

@@ -98,19 +98,13 @@ bool netif_wait_configured(int64_t deadline_ns)
     return true;
 }
 
-bool netif_transmit(struct netif *nif, struct pbuf *p, bool more)
-{
-    if (more && !atomic_load_explicit(&nif->unflushed, memory_order_relaxed))
-        atomic_store_explicit(&nif->unflushed, true, memory_order_relaxed);
-    return nif->dev->transmit(nif->dev, p, more);
-}
-
 void netif_flush_all(void)
 {
     for (struct netif *n = netif_first(); n; n = netif_next(n)) {
         if (!atomic_load_explicit(&n->unflushed, memory_order_relaxed))
             continue;
-        atomic_store_explicit(&n->unflushed, false, memory_order_relaxed);
+        atomic_exchange_explicit(&n->unflushed, false,
+                                 memory_order_acq_rel); /* pairs: NETIF-UNFLUSHED */
         if (n->dev->flush)
             n->dev->flush(n->dev);
     }

@@ -36,7 +36,10 @@ struct netif {
 
     _Atomic(struct dhcp *) dhcp; // its DHCP client, if it has one; set once. pairs: NETIF-DHCP
 
-    _Atomic(bool) unflushed; // legal to set late; must be set when a frame was sent with `more`
+    // Must be set, once the frame is with the device, by whoever sent one with `more`; whoever
+    // clears it must ring the doorbell afterwards. So a frame is never left to itself. pairs:
+    // NETIF-UNFLUSHED
+    _Atomic(bool) unflushed;
     _Atomic(uint32_t) ip_id;
 };
 
@@ -64,14 +67,22 @@ void net_init(void);
 void netif_configure(struct netif *nif, uint32_t addr_be, uint32_t mask_be, uint32_t gateway_be,
                      uint32_t dns_be, enum netif_state state);
 void netif_set_mtu(struct netif *nif, uint32_t mtu);
-// Hands a frame to the device; p->data at the Ethernet header.
-bool netif_transmit(struct netif *nif, struct pbuf *p, bool more);
 // Rings every doorbell that `more` held back.
 void netif_flush_all(void);
 // True while some interface may yet get an address.
 bool netif_configuring(void);
 // Waits for that to end; false if deadline_ns came first. Context: goroutine, no locks.
 bool netif_wait_configured(int64_t deadline_ns);
+
+// Hands a frame to the device; p->data at the Ethernet header.
+static inline bool netif_transmit(struct netif *nif, struct pbuf *p, bool more)
+{
+    bool sent = nif->dev->transmit(nif->dev, p, more);
+    if (more)
+        atomic_store_explicit(&nif->unflushed, true,
+                              memory_order_release); /* pairs: NETIF-UNFLUSHED */
+    return sent;
+}
 
 // The Ethernet header goes in front of p, and p to the device. False: it was dropped there.
 static inline bool ether_output(struct netif *nif, struct pbuf *p, const uint8_t eth[ETH_HDR_LEN],

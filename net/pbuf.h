@@ -16,7 +16,9 @@
 
 enum pbuf_flags {
     PBUF_CSUM_OK = 1,      // receive: the device vouches for the transport checksum
-    PBUF_CSUM_PARTIAL = 2, // transmit: the device is to complete the checksum from csum_start at csum_offset
+    // Transmit: the device is to complete the checksum from csum_start on, at csum_offset from
+    // there.
+    PBUF_CSUM_PARTIAL = 2,
 };
 
 struct pbuf {
@@ -40,7 +42,10 @@ struct pbuf {
 
 // A buffer with PBUF_HEADROOM before data and len 0; NULL when memory is exhausted. refs is 1.
 struct pbuf *pbuf_alloc(void);
-static inline void pbuf_ref(struct pbuf *p) { atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed); }
+static inline void pbuf_ref(struct pbuf *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+}
 // Drops a reference on p and, when it was the last, frees p and its chain. p->next is not followed.
 void pbuf_free(struct pbuf *p);
 // Copies n bytes from offset off of the packet (chain included); false if it is shorter.
@@ -55,8 +60,16 @@ void pbuf_append(struct pbuf *p, struct pbuf *q);
 
 static inline uint8_t *pbuf_start(struct pbuf *p) { return (uint8_t *)(p + 1); }
 static inline uint8_t *pbuf_end(struct pbuf *p) { return (uint8_t *)p + PBUF_SIZE; }
-static inline uint32_t pbuf_headroom(struct pbuf *p) { return (uint32_t)(p->data - pbuf_start(p)); }
-static inline uint32_t pbuf_tailroom(struct pbuf *p) { return (uint32_t)(pbuf_end(p) - (p->data + p->len)); }
+
+static inline uint32_t pbuf_headroom(struct pbuf *p)
+{
+    return (uint32_t)(p->data - pbuf_start(p));
+}
+
+static inline uint32_t pbuf_tailroom(struct pbuf *p)
+{
+    return (uint32_t)(pbuf_end(p) - (p->data + p->len));
+}
 
 // Moves data to reveal n more bytes before it, or past n bytes. The caller has checked the room.
 static inline void *pbuf_push(struct pbuf *p, uint32_t n)

@@ -16,14 +16,16 @@
 #include "net/tcp.h"
 
 enum {
-    FIRST_CHUNK = 1400,  // copied before anything is known of the connection
-    CHUNK_SEGS = 16,
+    SMALL_WRITE = 1400, // copied before anything is known of the connection
+    CHUNK_SEGS = 16,    // copied and queued at a time
+    FULL_SEGS = 4,      // in the send queue when memory is full
 };
 
 // Context: c->lock held, not held while waiting, held again on return.
 static void wait_on(struct tcb *c, struct gqueue *q, int64_t deadline_ns, enum wait_reason reason)
 {
     gqueue_push(q, getg());
+    tcb_account(c);
     if (deadline_ns)
         tcp_timer_need(c, deadline_ns);
     goparkunlock(&c->lock, reason);
@@ -69,6 +71,7 @@ static size_t take(struct tcb *c, size_t n, struct taken *t)
         got += p->len;
         last = p;
         p = p->next;
+        c->rcvq_n--;
     }
     t->whole = last ? c->rcvq_head : NULL;
     if (last)
@@ -195,6 +198,8 @@ static void append(struct tcb *c, struct batch *b, bool push)
 static uint32_t room(const struct tcb *c)
 {
     uint32_t used = c->snd_end - c->snd_una, limit = tcp_snd_limit(c);
+    if (tcp_pressed(TCP_MEM_FULL))
+        limit = FULL_SEGS * c->mss;
     return used < limit && c->sndq_n < TCP_SNDQ_MAX ? limit - used : 0;
 }
 
@@ -219,6 +224,7 @@ static int wait_writable(struct tcb *c, bool *mine)
         *mine = true;
         c->flags |= TF_WR_BUSY;
         c->wr_space = getg();
+        tcb_account(c);
         if (c->wr_deadline_ns)
             tcp_timer_need(c, c->wr_deadline_ns);
         goparkunlock(&c->lock, WAIT_NET_WRITE);
@@ -235,22 +241,33 @@ static ssize_t tcp_write(struct conn *conn, const void *buf, size_t n)
     bool mine = false;
     if (n == 0)
         return 0;
-    fill(&b, src, (uint32_t)MIN(n, (size_t)FIRST_CHUNK), FIRST_CHUNK);
+    if (n <= SMALL_WRITE)
+        fill(&b, src, (uint32_t)n, SMALL_WRITE);
+    else
+        b = (struct batch){0};
     spin_lock(&c->lock);
     c->refs++;
     int err;
-    while ((err = b.bytes ? wait_writable(c, &mine) : -ENOBUFS) == 0) {
-        done += b.bytes;
-        append(c, &b, done == n);
-        tcp_output(c, clock_mono_ns());
-        if (done == n)
-            break;
-        uint32_t seg = c->mss, chunk = MIN(MAX(room(c), seg), CHUNK_SEGS * seg);
+    while ((err = wait_writable(c, &mine)) == 0) {
+        if (b.bytes) {
+            done += b.bytes;
+            append(c, &b, done == n);
+            tcp_output(c, clock_mono_ns());
+            if (done == n)
+                break;
+            continue;
+        }
+        uint32_t seg = c->mss, segs = MIN(MAX(room(c) / seg, 1u), (uint32_t)CHUNK_SEGS);
         mine = true;
         c->flags |= TF_WR_BUSY;
+        tcb_account(c);
         spin_unlock(&c->lock);
-        fill(&b, src + done, (uint32_t)MIN(n - done, (size_t)chunk), seg);
+        fill(&b, src + done, (uint32_t)MIN(n - done, (size_t)segs * seg), seg);
         spin_lock(&c->lock);
+        if (!b.bytes) {
+            err = -ENOBUFS;
+            break;
+        }
     }
     struct g *next = NULL;
     if (mine)
@@ -306,9 +323,7 @@ static int tcp_close(struct conn *conn)
     bool unread = c->rcv_bytes != 0;
     c->flags &= (uint16_t)~TF_USER;
     tcb_move_waiters(c, &wake);
-    tcp_free_queue(c->rcvq_head);
-    c->rcvq_head = c->rcvq_tail = NULL;
-    c->rcv_bytes = 0;
+    tcb_drop_received(c);
     if (c->state == TCP_CLOSED) {
         // only memory is left
     } else if (unread) {
@@ -444,7 +459,7 @@ struct conn *tcp_dial(const struct net_addr *local, const struct net_addr *remot
         *err = -ENOMEM;
         return NULL;
     }
-    c->flags = TF_TS | TF_SACK | TF_SCALE | TF_USER;
+    c->flags = tcp_offer | TF_USER;
     c->refs = 2; // the handle's and the table's
     if (!lport) {
         *err = tcp_port_choose(c);

@@ -21,6 +21,8 @@
 
 struct tcp_core tcp_cores[MAX_CORES];
 
+uint16_t tcp_offer;
+
 static uint64_t isn_key[2];
 static uint32_t keep_default_ms;
 static _Atomic(size_t) tcbs_live;
@@ -30,6 +32,13 @@ void tcp_init(void)
     isn_key[0] = net_random();
     isn_key[1] = net_random();
     keep_default_ms = (uint32_t)cmdline_number("tcp_keepalive", 15, 0, 86400) * 1000;
+    if (cmdline_number("tcp_timestamps", 1, 0, 1))
+        tcp_offer |= TF_TS;
+    if (cmdline_number("tcp_sack", 1, 0, 1))
+        tcp_offer |= TF_SACK;
+    if (cmdline_number("tcp_window_scaling", 1, 0, 1))
+        tcp_offer |= TF_SCALE;
+    tcp_mem_init();
     tcp_table_init();
     tcp_listen_init();
     tcp_cookie_init();
@@ -62,19 +71,37 @@ struct tcb *tcb_new(uint32_t laddr_be, uint16_t lport, uint32_t raddr_be, uint16
     return c;
 }
 
+void tcb_drop_received(struct tcb *c)
+{
+    tcp_free_queue(c->rcvq_head);
+    c->rcvq_head = c->rcvq_tail = NULL;
+    c->rcvq_n = 0;
+    c->rcv_bytes = 0;
+}
+
 static void tcb_free(struct tcb *c)
 {
     require(c->state == TCP_CLOSED && !c->sndq_head && !c->ooo && c->timer_ns == TCP_NEVER);
     require(gqueue_empty(&c->readers) && gqueue_empty(&c->writers));
-    tcp_free_queue(c->rcvq_head);
-    c->rcvq_head = NULL;
     atomic_fetch_sub_explicit(&tcbs_live, 1, memory_order_relaxed);
     tcp_limbo_put(c);
+}
+
+void tcb_account(struct tcb *c)
+{
+    uint16_t held = (uint16_t)(c->sndq_n + c->rcvq_n + c->ooo_n);
+    if (held == c->held)
+        return;
+    tcp_mem_count(held - c->held);
+    c->held = held;
 }
 
 void tcb_unlock(struct tcb *c)
 {
     bool last = c->refs == 0;
+    if (unlikely(last))
+        tcb_drop_received(c);
+    tcb_account(c);
     spin_unlock(&c->lock);
     if (unlikely(last))
         tcb_free(c);
@@ -123,11 +150,8 @@ void tcb_done(struct tcb *c, int err, struct gqueue *wake)
     c->ooo = NULL;
     c->ooo_n = 0;
     c->flags &= (uint16_t)~TF_ACK_DUE;
-    if (!(c->flags & TF_USER)) {
-        tcp_free_queue(c->rcvq_head);
-        c->rcvq_head = c->rcvq_tail = NULL;
-        c->rcv_bytes = 0;
-    }
+    if (!(c->flags & TF_USER))
+        tcb_drop_received(c);
     tcb_move_waiters(c, wake);
     require(c->refs > 0);
     c->refs--;

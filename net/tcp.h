@@ -43,6 +43,7 @@ enum {
     TCP_SNDQ_MAX = 640,     // buffers in a send queue
     TCP_RCV_SCALE = 3,
     TCP_RCVBUF = 256 << 10,
+    TCP_BUF_SHORT = 16 << 10, // either buffer's limit when memory is short
     TCP_SNDBUF_MIN = 64 << 10,
     TCP_SNDBUF_MAX = 256 << 10,
     TCP_INIT_SEGS = 10,
@@ -141,7 +142,8 @@ struct tcb {
     uint32_t rcv_fin;
     uint32_t ts_recent, ts_recent_s, ts_off;
     uint32_t sack_recent[TCP_SACK_RECENT]; // in blocks to be reported first
-    uint16_t ooo_n;
+    uint16_t ooo_n, rcvq_n; // buffers
+    uint16_t held;      // buffers counted for this connection in tcp_core.held
     uint8_t quick_acks; // acknowledgements not to be delayed
     uint8_t timer_late; // armings of the timer that were replaced but run all the same
 
@@ -240,6 +242,7 @@ enum tcp_stat {
     TCP_CHALLENGES,
     TCP_PAWS_DROPS,
     TCP_OOO_DROPS,
+    TCP_MEM_DROPS,   // memory was full
     TCP_COOKIES_SENT,
     TCP_COOKIES_GOOD,
     TCP_COOKIES_BAD,
@@ -255,10 +258,28 @@ struct tcp_core {
     _Alignas(CACHE_LINE) _Atomic(uint32_t) epoch;
     int64_t now_ns;    // at the beginning of the batch
     struct tcb *acks;  // linked by link, a reference each
+    // Buffers that connections have come to hold here, less those they have given up here; the sum over
+    // all cores counts. Written by the core alone, relaxed.
+    _Atomic(int64_t) held;
+    bool counts; // tcp_mem.c knows that this core counts
     _Atomic(uint64_t) stats[TCP_STATS]; // written by the core alone, relaxed
 };
 
 extern struct tcp_core tcp_cores[MAX_CORES];
+
+// How many buffers all connections together hold, against what they may (tcp_mem.c).
+enum tcp_pressure {
+    TCP_MEM_FREE,
+    TCP_MEM_SHORT, // small windows, small send buffers
+    TCP_MEM_FULL,  // nothing is kept that can come again
+};
+// enum tcp_pressure; legal to be a receive batch late. Relaxed.
+extern _Atomic(uint32_t) tcp_pressure;
+
+static inline bool tcp_pressed(enum tcp_pressure by)
+{
+    return unlikely(atomic_load_explicit(&tcp_pressure, memory_order_relaxed) >= by);
+}
 
 // Context: preemption is off.
 static inline struct tcp_core *tcp_this_core(void) { return &tcp_cores[getg()->m->id]; }
@@ -311,6 +332,8 @@ static inline uint32_t tcp_ts_now(const struct tcb *c, int64_t now_ns)
 
 // A new connection with one reference, not in the table; NULL without memory.
 struct tcb *tcb_new(uint32_t laddr_be, uint16_t lport, uint32_t raddr_be, uint16_t rport, uint32_t hash);
+// Counts the buffers c holds now. Context: c->lock held, about to be released.
+void tcb_account(struct tcb *c);
 // Releases the lock and frees c if no reference is left. Context: c->lock held, by one who found c
 // alive or has a reference.
 void tcb_unlock(struct tcb *c);
@@ -325,6 +348,8 @@ void tcb_abort(struct tcb *c, int err, int64_t now_ns, struct gqueue *wake);
 void tcb_established(struct tcb *c, int64_t now_ns);
 // Our FIN's place behind what is queued. False: no memory, the timer tries again.
 bool tcb_queue_fin(struct tcb *c, int64_t now_ns);
+// What the application will not read any more. Context: c->lock held.
+void tcb_drop_received(struct tcb *c);
 void tcb_move_waiters(struct tcb *c, struct gqueue *wake);
 // Sets c->mss from what the peer takes and the path carries.
 void tcb_set_mss(struct tcb *c, uint32_t path_mtu);
@@ -335,6 +360,8 @@ uint64_t tcp_stat_sum(enum tcp_stat s);
 size_t tcp_tcb_count(void); // live ones, for tests
 
 extern const struct conn_ops tcp_conn_ops; // sock_tcp.c
+// Options we offer: TF_TS, TF_SACK, TF_SCALE.
+extern uint16_t tcp_offer;
 // Readies those that were collected under a lock. Context: no locks.
 static inline void tcp_wake(struct gqueue *wake)
 {
@@ -467,6 +494,15 @@ void cubic_acked(struct tcb *c, uint32_t acked, uint32_t pipe_before, int64_t no
 // Sets ssthresh and the curve's parameters after a loss.
 void cubic_loss(struct tcb *c);
 void cubic_idle(struct tcb *c);
+
+// tcp_mem.c
+
+void tcp_mem_init(void);
+// Context: preemption is off.
+void tcp_mem_count(int change);
+// Sums up what the cores hold. Context: the end of a receive batch.
+void tcp_mem_look(void);
+int64_t tcp_mem_held(void);
 
 // tcp_timer.c
 

@@ -68,6 +68,7 @@ void tcp_ack_advance(struct tcb *c, const struct tcp_seg *s, struct gqueue *wake
     if (rtt_ns >= 0)
         tcp_rtt_sample(c, rtt_ns);
     c->stall_ns = 0;
+    c->err = 0;
     c->rexmt_ns = c->snd_una == c->snd_nxt ? TCP_NEVER : s->now_ns + tcp_rto_backed(c);
     if (c->ca != CA_RECOVERY)
         cubic_acked(c, acked, pipe, s->now_ns);

@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "kernel/clock.h"
+#include "net/netif.h"
 #include "net/tcp.h"
 
 static void take_timestamp(struct tcb *c, const struct tcp_seg *s)
@@ -30,7 +31,7 @@ static bool fast(struct tcb *c, struct pbuf *p, const struct tcp_seg *s, struct 
 {
     if (c->state != TCP_ESTABLISHED || (s->flags & ~TH_PSH) != TH_ACK || s->seq != c->rcv_nxt ||
         s->wnd << c->snd_scale != c->snd_wnd || c->ca != CA_OPEN || c->sacked || c->dupacks ||
-        c->ooo || s->n_sack)
+        c->ooo || s->n_sack || tcp_pressed(TCP_MEM_FULL))
         return false;
     if ((c->flags & (TF_USER | TF_FIN_SEEN)) != TF_USER)
         return false;
@@ -285,6 +286,7 @@ void tcp_input_done(void)
             tcp_send_ack(c, core->now_ns);
         tcb_put_unlock(c);
     }
+    tcp_mem_look();
     tcp_batch_end(core);
 }
 
@@ -300,6 +302,31 @@ void tcp_send_rst_for(const struct tcp_seg *s)
     tcp_send_bare(s, 0, s->seq + n, TH_RST | TH_ACK, 0, NULL, 0);
 }
 
+// Takes over c's lock and releases it.
+static void icmp_error_for(struct tcb *c, uint32_t seq, int type, int code, uint16_t mtu,
+                           int64_t now_ns, struct gqueue *wake)
+{
+    // Only what answers something in flight is believed (RFC 5927).
+    bool ours = !seq_lt(seq, c->snd_una) && seq_lt(seq, c->snd_nxt);
+    if (ours && type == ICMP_UNREACHABLE && code == ICMP_UNREACH_FRAG) {
+        uint16_t mss = c->mss;
+        tcb_set_mss(c, mtu ? MAX(mtu, 296) : 576);
+        if (c->mss < mss) {
+            tcp_loss_oversized(c);
+            tcp_output(c, now_ns);
+        } else {
+            c->mss = mss;
+        }
+    } else if (ours && type == ICMP_UNREACHABLE) {
+        bool refused = code == ICMP_UNREACH_PORT || code == ICMP_UNREACH_PROTO;
+        c->err = refused ? ECONNREFUSED : code == ICMP_UNREACH_NET ? ENETUNREACH : EHOSTUNREACH;
+        // Hard only while connecting (RFC 5461); later it merely explains a timeout.
+        if (c->state == TCP_SYN_SENT)
+            tcb_done(c, c->err, wake);
+    }
+    tcb_unlock(c);
+}
+
 void tcp_icmp_error(uint32_t src_be, uint32_t dst_be, const uint8_t *hdr, int type, int code,
                     uint16_t mtu)
 {
@@ -308,34 +335,21 @@ void tcp_icmp_error(uint32_t src_be, uint32_t dst_be, const uint8_t *hdr, int ty
                         .dport = be16(h->sport_be)};
     struct gqueue wake = {0};
     struct tcp_core *core = tcp_this_core();
+    // Besides routers' messages come those of our own neighbour cache, from its timer.
+    bool alone = !tcp_in_batch();
     tcp_batch_begin(core);
     s.hash = tcp_hash(s.dst_be, s.dport, s.src_be, s.sport);
     struct tcb *c = tcp_lookup(&s);
-    if (!c)
-        return;
-    spin_lock(&c->lock);
-    uint32_t seq = be32(h->seq_be);
-    // Only what answers something in flight is believed (RFC 5927).
-    if (c->state == TCP_CLOSED || seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt)) {
-        spin_unlock(&c->lock);
-        return;
+    if (c) {
+        spin_lock(&c->lock);
+        if (c->state != TCP_CLOSED)
+            icmp_error_for(c, be32(h->seq_be), type, code, mtu, core->now_ns, &wake);
+        else
+            spin_unlock(&c->lock);
+        tcp_wake(&wake);
     }
-    if (type == ICMP_UNREACHABLE && code == ICMP_UNREACH_FRAG) {
-        uint16_t mss = c->mss;
-        tcb_set_mss(c, mtu ? MAX(mtu, 296) : 576);
-        if (c->mss < mss) {
-            tcp_loss_oversized(c);
-            tcp_output(c, core->now_ns);
-        } else {
-            c->mss = mss;
-        }
-    } else if (type == ICMP_UNREACHABLE) {
-        bool refused = code == ICMP_UNREACH_PORT || code == ICMP_UNREACH_PROTO;
-        c->err = refused ? ECONNREFUSED : code == ICMP_UNREACH_NET ? ENETUNREACH : EHOSTUNREACH;
-        // Hard only while connecting (RFC 5461); later it merely explains a timeout.
-        if (c->state == TCP_SYN_SENT)
-            tcb_done(c, c->err, &wake);
+    if (alone) {
+        tcp_input_done();
+        netif_flush_all();
     }
-    tcb_unlock(c);
-    tcp_wake(&wake);
 }

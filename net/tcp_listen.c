@@ -246,17 +246,17 @@ static void answer_with_cookie(struct listener *l, const struct tcp_seg *s)
     *o++ = 4;
     *o++ = (uint8_t)(mss >> 8);
     *o++ = (uint8_t)mss;
-    if (s->has_ts) {
+    if (s->has_ts && (tcp_offer & TF_TS)) {
         tcp_first_numbers(s->dst_be, s->dport, s->src_be, s->sport, s->now_ns, &iss, &ts_off);
         uint32_t ts = tcp_cookie_ts(s, (uint32_t)(s->now_ns >> 20) + ts_off);
         o = tcp_put_ts(o, ts, s->ts_val);
-        if (s->has_sack_ok) {
+        if (s->has_sack_ok && (tcp_offer & TF_SACK)) {
             *o++ = 1;
             *o++ = 1;
             *o++ = 4;
             *o++ = 2;
         }
-        if (s->scale >= 0) {
+        if (s->scale >= 0 && (tcp_offer & TF_SCALE)) {
             *o++ = 1;
             *o++ = 3;
             *o++ = 3;
@@ -283,7 +283,7 @@ static struct tcb *half_open(struct listener *l, struct tcp_seg *s)
     tcp_first_numbers(c->laddr_be, c->lport, c->raddr_be, c->rport, s->now_ns, &iss, &c->ts_off);
     c->snd_una = iss;
     c->snd_nxt = c->snd_end = iss + 1;
-    c->flags = TF_TS | TF_SACK | TF_SCALE;
+    c->flags = tcp_offer;
     tcp_take_syn_options(c, s);
     return c;
 }
@@ -339,6 +339,11 @@ static void cookie_received(struct listener *l, struct tcp_seg *s, struct pbuf *
     if (sent_ns && s->now_ns - sent_ns < COOKIE_LIFE && !(s->flags & TH_FIN)) {
         if (!tcp_cookie_check(s)) {
             tcp_count(TCP_COOKIES_BAD);
+            if (s->len) { // its first segment may have been lost, and will come again
+                tcp_listener_put(l);
+                pbuf_free(p);
+                return;
+            }
         } else if (!tcp_listen_has_room(l) || !(c = half_open(l, s))) {
             tcp_listener_put(l);
             pbuf_free(p); // the peer sends its data again

@@ -32,6 +32,8 @@ uint8_t *tcp_put_ts(uint8_t *o, uint32_t val, uint32_t ecr)
 uint32_t tcp_snd_limit(const struct tcb *c)
 {
     uint32_t n = c->cwnd * 2;
+    if (tcp_pressed(TCP_MEM_SHORT))
+        return TCP_BUF_SHORT;
     return n < TCP_SNDBUF_MIN ? TCP_SNDBUF_MIN : n > TCP_SNDBUF_MAX ? TCP_SNDBUF_MAX : n;
 }
 
@@ -133,8 +135,8 @@ bool tcp_split(struct tcb *c, struct pbuf *p, uint32_t n)
     return true;
 }
 
-// The next marked segment.
-static struct pbuf *pick_lost(struct tcb *c)
+// The next marked segment, if there is room for it.
+static struct pbuf *pick_lost(struct tcb *c, uint32_t pipe)
 {
     struct pbuf *p = c->sndq_head;
     while (p != c->snd_next && (p->seg_flags & (SEG_LOST | SEG_RETX)) != SEG_LOST)
@@ -144,6 +146,8 @@ static struct pbuf *pick_lost(struct tcb *c)
         return NULL;
     }
     if (unlikely(p->seg_len > c->mss) && !tcp_split(c, p, c->mss))
+        return NULL;
+    if (pipe && pipe + p->seg_len > c->cwnd && !(c->flags & TF_FAST_RETX))
         return NULL;
     uint32_t n = seg_space(p);
     c->lost -= MIN(c->lost, n);
@@ -184,8 +188,8 @@ static struct pbuf *pick_new(struct tcb *c, uint32_t pipe)
 static struct pbuf *pick(struct tcb *c)
 {
     uint32_t pipe = tcp_pipe(c);
-    if (unlikely(c->lost) && (pipe < c->cwnd || (c->flags & TF_FAST_RETX))) {
-        struct pbuf *p = pick_lost(c);
+    if (unlikely(c->lost)) {
+        struct pbuf *p = pick_lost(c, pipe);
         if (p)
             return p;
     }

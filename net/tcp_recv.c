@@ -44,6 +44,7 @@ static void append(struct tcb *c, struct pbuf *p)
     else
         c->rcvq_head = p;
     c->rcvq_tail = p;
+    c->rcvq_n++;
 }
 
 void tcp_receive_in_order(struct tcb *c, struct pbuf *p, uint32_t len, struct gqueue *wake)
@@ -116,7 +117,7 @@ static void ooo_insert(struct tcb *c, struct pbuf *p, uint32_t seq)
         pbuf_free(p);
         return;
     }
-    if (c->ooo_n >= TCP_OOO_MAX) {
+    if (c->ooo_n >= TCP_OOO_MAX || tcp_pressed(TCP_MEM_FULL)) {
         tcp_count(TCP_OOO_DROPS);
         pbuf_free(p);
         return;
@@ -174,6 +175,11 @@ static struct pbuf *trim(struct pbuf *p, uint32_t *seq, uint32_t *len, uint32_t 
 bool tcp_receive(struct tcb *c, struct pbuf *p, const struct tcp_seg *s, struct gqueue *wake)
 {
     uint32_t seq = s->seq, len = s->len, end = s->seq + s->len, before = c->rcv_nxt;
+    if (tcp_pressed(TCP_MEM_FULL) && c->rcvq_n) { // who does not read gets no more
+        tcp_count(TCP_MEM_DROPS);
+        pbuf_free(p);
+        return false;
+    }
     if ((s->flags & TH_FIN) && !(c->flags & TF_FIN_SEEN) && seq_geq(end, c->rcv_nxt) &&
         seq_leq(end, c->rcv_adv)) {
         c->flags |= TF_FIN_SEEN;
@@ -277,9 +283,13 @@ unsigned tcp_sack_blocks(struct tcb *c, uint8_t *out, unsigned max)
     return n;
 }
 
+// What may be offered: room, as far as the header can tell of it.
 static uint32_t rcv_space(const struct tcb *c)
 {
-    return c->rcv_bytes < TCP_RCVBUF ? TCP_RCVBUF - c->rcv_bytes : 0;
+    uint32_t most = 0xffffu << c->rcv_scale, room;
+    uint32_t limit = tcp_pressed(TCP_MEM_SHORT) ? TCP_BUF_SHORT : TCP_RCVBUF;
+    room = c->rcv_bytes < limit ? limit - c->rcv_bytes : 0;
+    return MIN(room, most);
 }
 
 uint32_t tcp_window_to_offer(struct tcb *c)
@@ -292,8 +302,7 @@ uint32_t tcp_window_to_offer(struct tcb *c)
         wnd = old;
     // Rounded up, or the edge would move back by the bits the field cannot tell.
     uint32_t field = (wnd + (1u << c->rcv_scale) - 1) >> c->rcv_scale;
-    if (field > 0xffff)
-        field = 0xffff;
+    field = MIN(field, 0xffffu);
     c->rcv_adv = c->rcv_nxt + (field << c->rcv_scale);
     return field;
 }
@@ -305,5 +314,6 @@ bool tcp_window_update_due(const struct tcb *c)
     uint32_t old = c->rcv_adv - c->rcv_nxt, space = rcv_space(c);
     if (space < old + 2u * c->rcv_mss)
         return false;
-    return space - old >= TCP_RCVBUF / 4 || old < TCP_RCVBUF / 8;
+    uint32_t most = MIN((uint32_t)TCP_RCVBUF, 0xffffu << c->rcv_scale);
+    return space - old >= most / 4 || old < most / 8;
 }

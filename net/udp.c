@@ -17,7 +17,7 @@
 #include "net/wait.h"
 
 enum {
-    BUCKETS = 256,
+    BUCKETS = 1024,
     RX_BUFFERS_MAX = 512, // waiting in one socket; more are dropped
     UDP_MAX = 65507,
     PORT_LO = 32768, // for sockets that do not care

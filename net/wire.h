@@ -5,6 +5,7 @@
 #ifndef NET_WIRE_H
 #define NET_WIRE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WIRE __attribute__((packed, may_alias))
@@ -45,6 +46,17 @@ struct WIRE eth_hdr {
     uint8_t dst[6], src[6];
     uint16_t type_be;
 };
+
+// Constant sizes become plain moves only by their builtins, since kernel rooms are freestanding.
+static inline bool mac_equal(const uint8_t a[6], const uint8_t b[6])
+{
+    return __builtin_memcmp(a, b, 6) == 0;
+}
+
+static inline void mac_copy(uint8_t to[6], const uint8_t from[6])
+{
+    __builtin_memcpy(to, from, 6);
+}
 
 struct WIRE arp_hdr {
     uint16_t hw_type_be, proto_type_be;

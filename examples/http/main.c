@@ -222,7 +222,7 @@ static void serve_client(struct client *c)
         ssize_t got = net_read(c->conn, c->in + c->in_len, IN_BYTES - c->in_len);
         if (got <= 0) {
             if (got < 0 && errno == ETIMEDOUT && c->in_len > 0) {
-                net_set_deadline(c->conn, now + SECOND);
+                net_set_deadline(c->conn, time_mono() + SECOND);
                 refuse(c, 408);
             }
             return;

@@ -91,7 +91,8 @@ def pipes(app):
         check(result.stdout, text, 'cat from a file')
     # Input that is not asked for is left to others.
     shell = f"{{ {ROOT}/tools/run {' '.join(common)} 'ARGS=x 3'; echo $?; cat; }}"
-    result = subprocess.run(['sh', '-c', shell], input=b'for cat\n', capture_output=True, timeout=60)
+    result = subprocess.run(['sh', '-c', shell], input=b'for cat\n', capture_output=True,
+                            timeout=60)
     check(result.stdout, b'3\nfor cat\n', 'input left alone')
 
 

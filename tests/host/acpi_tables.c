@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: srcs=kernel/acpi.c,kernel/acpi_aml.c cflags=-fsanitize=address,undefined timeout=120
+// test: srcs=kernel/acpi.c,kernel/acpi_aml.c,kernel/mptable.c cflags=-fsanitize=address,undefined
+// timeout=120
 //
 // The ACPI parser on tables made here: complete ones, old ones, short ones, lying ones, and some
 // hundred thousand random distortions of a complete set. Each mapping is a copy of exactly the
@@ -11,15 +12,16 @@
 #include <string.h>
 
 #include "kernel/acpi.h"
+#include "kernel/mptable.h"
 #include "kernel/print.h"
 
-#define REGION_MAX 4096
+#define REGION_MAX 65536
 
 static struct region {
     uint64_t pa;
     size_t len;
     uint8_t b[REGION_MAX];
-} world[16];
+} world[12];
 static unsigned n_world;
 
 static void *copies[256];
@@ -86,7 +88,7 @@ static void fix_sum(uint8_t *p, size_t len, size_t at)
 static struct region *region(uint64_t pa, size_t len)
 {
     struct region *r = &world[n_world++];
-    memset(r, 0, sizeof *r);
+    memset(r->b, 0, len + 4096 < REGION_MAX ? len + 4096 : REGION_MAX);
     r->pa = pa;
     r->len = len;
     return r;
@@ -491,6 +493,73 @@ static void test_find(void)
     forget_copies();
 }
 
+// The tables of a PC without ACPI: pointer at the end of the ROM, table below it.
+static struct region *make_mptable(void)
+{
+    n_world = 0;
+    struct region *rom = region(0xf0000, 0x10000);
+    memcpy(rom->b + 0xfff0, "_MP_", 4);
+    put(rom->b + 0xfff4, 4, MADT);
+    rom->b[0xfff8] = 1;
+    fix_sum(rom->b + 0xfff0, 16, 10);
+    struct region *r = table(MADT, "PCMP", 44);
+    put(r->b + 36, 4, 0xfee00000);
+    static const uint8_t entries[][8] = {
+        { 1, 0, 'P', 'C', 'I', ' ', ' ', ' ' },
+        { 1, 1, 'I', 'S', 'A', ' ', ' ', ' ' },
+        { 2, 2, 0x11, 1, 0, 0, 0xc0, 0xfe },
+        { 2, 3, 0x11, 1, 0, 0, 0xc1, 0xfe },
+        { 2, 4, 0x11, 0, 0, 0, 0xc2, 0xfe }, // disabled
+        { 3, 0, 0, 0, 1, 0, 2, 2 },          // timer at input 2
+        { 3, 0, 0, 0, 1, 5, 2, 5 },          // nothing special
+        { 3, 0, 15, 0, 1, 9, 2, 9 },         // level, low
+        { 3, 0, 0, 0, 1, 7, 3, 1 },          // at the other controller
+        { 3, 0, 15, 0, 0, 4, 2, 20 },        // PCI's
+        { 3, 3, 0, 0, 1, 0, 2, 0 },          // an 8259 as a whole
+        { 4, 1, 0, 0, 1, 0, 0xff, 1 },
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t *e = r->b + r->len;
+        e[1] = (uint8_t)(i * 2);
+        e[3] = i != 1;
+        r->len += 20;
+    }
+    memcpy(r->b + r->len, entries, sizeof entries);
+    r->len += sizeof entries;
+    put(r->b + 4, 2, r->len);
+    put(r->b + 34, 2, 3 + sizeof entries / 8);
+    fix_sum(r->b, r->len, 7);
+    return r;
+}
+
+static bool parse_mp(struct acpi_info *a)
+{
+    memset(a, 0, sizeof *a);
+    bool ok = mptable_parse(a);
+    forget_copies();
+    return ok;
+}
+
+static void test_mptable(void)
+{
+    struct acpi_info a;
+    struct region *r = make_mptable();
+    CHECK(parse_mp(&a));
+    CHECK(a.n_cores == 2 && a.cores[1].apic_id == 4 && a.lapic_addr == 0xfee00000);
+    CHECK(a.n_ioapics == 2 && a.ioapics[1].addr == 0xfec10000 && a.ioapics[1].gsi_base == 24);
+    CHECK(a.n_overrides == 3 && a.overrides[0].irq == 0 && a.overrides[0].gsi == 2);
+    CHECK(a.overrides[1].irq == 9 && a.overrides[1].level && a.overrides[1].active_low);
+    CHECK(a.overrides[2].irq == 7 && a.overrides[2].gsi == 25);
+    put(r->b + 34, 2, 0); // no count: as many as there are
+    fix_sum(r->b, r->len, 7);
+    CHECK(parse_mp(&a) && a.n_cores == 2 && a.n_overrides == 3);
+    r->b[50]++;
+    CHECK(!parse_mp(&a) && a.n_cores == 0);
+    make_mptable();
+    world[0].b[0xfff0] = 'X';
+    CHECK(!parse_mp(&a));
+}
+
 static uint64_t random_state = 88172645463325252ull;
 
 static uint64_t next_random(void)
@@ -531,9 +600,25 @@ static void test_distortions(unsigned runs)
     }
 }
 
+static void test_mp_distortions(unsigned runs)
+{
+    for (unsigned run = 0; run < runs && !failures; run++) {
+        struct acpi_info a;
+        struct region *r = make_mptable();
+        for (unsigned changes = 1 + next_random() % 6; changes; changes--)
+            r->b[next_random() % r->len] = (uint8_t)next_random();
+        uint32_t len = (uint32_t)r->b[4] | (uint32_t)r->b[5] << 8;
+        if (run % 8 && len >= 44 && len <= r->len)
+            fix_sum(r->b, len, 7);
+        parse_mp(&a);
+        CHECK(a.n_cores <= ACPI_MAX_CORES && a.n_ioapics <= ACPI_MAX_IOAPICS);
+        CHECK(a.n_overrides <= ACPI_MAX_OVERRIDES);
+    }
+}
+
 int main(void)
 {
-    const unsigned runs = 60000;
+    const unsigned runs = 20000;
     test_complete(2, 244);
     test_complete(2, 268);
     test_complete(0, 116);
@@ -543,6 +628,8 @@ int main(void)
     test_aml();
     test_find();
     test_distortions(runs);
+    test_mptable();
+    test_mp_distortions(5000);
     printf("acpi: complete, old, short and lying tables, %u distortions: %d failures\n", runs,
            failures);
     return failures != 0;

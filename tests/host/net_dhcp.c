@@ -309,6 +309,7 @@ static void from_cmdline(void *arg)
 static void garbage(void *arg)
 {
     static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+    static const char *const starts[] = {"\x35\x01\x02\x36\x04\x0a", "\x34\x01\x03\x35\x01\x05"};
     (void)arg;
     unsigned accepted = 0;
     for (int i = 0; i < 200000; i++) {
@@ -322,8 +323,7 @@ static void garbage(void *arg)
             memcpy(m + 236, "\x63\x82\x53\x63", 4);
         }
         if (n >= 246 && sim_chance(900000))
-            memcpy(m + 240, sim_chance(500000) ? "\x35\x01\x02\x36\x04\x0a" : "\x34\x01\x03\x35\x01\x05",
-                   6);
+            memcpy(m + 240, starts[sim_below(2)], 6);
         struct dhcp_reply r;
         if (dhcp_parse(m, n, 0x12345678, mac, &r) && r.type != DHCP_NAK) {
             CHECK(r.renew_s <= r.rebind_s && r.rebind_s < r.lease_s && r.lease_s >= 30);

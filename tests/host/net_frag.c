@@ -2,9 +2,9 @@
 // test: srcs=net/*.c,tests/host/sim/*.c timeout=120
 // test: cflags="-fsanitize=address,undefined -fno-sanitize-recover=all"
 //
-// Reassembly of IPv4 fragments: datagrams cut anywhere, shuffled and doubled come out whole and once;
-// overlapping, lying and missing pieces never do, cost a bounded amount of memory, and are forgotten
-// in time. Argument: a seed.
+// Reassembly of IPv4 fragments: datagrams cut anywhere, shuffled and doubled come out whole and
+// once; overlapping, lying and missing pieces never do, cost a bounded amount of memory, and are
+// forgotten in time. Argument: a seed.
 #include <errno.h>
 #include <heddle/net.h>
 #include <heddle/time.h>
@@ -241,6 +241,6 @@ int main(int argc, char **argv)
     unsigned failed = 0, n = argc > 1 ? 1 : 6;
     for (unsigned s = 1; s <= n; s++)
         failed += !sim_case("frag", argc > 1 ? strtoull(argv[1], NULL, 0) : s, 60, run_seed, NULL);
-    printf("%u seeds of shuffled, overlapping, lying and missing fragments, %u failed\n", n, failed);
+    printf("%u seeds of shuffled, overlapping, lying, missing fragments, %u failed\n", n, failed);
     return failed != 0;
 }

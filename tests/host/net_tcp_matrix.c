@@ -13,6 +13,7 @@ struct params {
     struct lossy_params wire;
     unsigned conns;
     uint32_t max_bytes;
+    const char *options;
 };
 
 static struct params par;
@@ -161,15 +162,22 @@ static void one_case(void *arg)
 {
     par = *(struct params *)arg;
     uint64_t seed = sim_opt.seed;
+    char options[200];
+    // One in five lost each way: nine times in a row happens.
+    snprintf(options, sizeof(options),
+             "ip=10.0.0.1/24 tcp_orphan_timeout=3600 tcp_user_timeout=7200 %s", par.options);
     struct sim_options opt = {
         .seed = seed,
         .cores = 1 + (unsigned)(seed % 4),
         .limit_ns = 48ll * 3600 * TIME_S,
-        // One in five lost each way: nine times in a row happens.
-        .cmdline = "ip=10.0.0.1/24 tcp_orphan_timeout=3600 tcp_user_timeout=7200",
+        .cmdline = options,
     };
     sim_run(&opt, world, NULL);
 }
+
+static const char *const option_sets[] = {
+    "", "tcp_sack=0", "", "tcp_sack=0 tcp_timestamps=0 tcp_window_scaling=0", "tcp_timestamps=0",
+};
 
 int main(int argc, char **argv)
 {
@@ -193,6 +201,7 @@ int main(int argc, char **argv)
             for (unsigned i = 0; i < seeds; i++, number++) {
                 if (only >= 0 && (unsigned)only != number)
                     continue;
+                p.options = option_sets[number % ARRAY_LEN(option_sets)];
                 char name[80];
                 snprintf(name, sizeof(name), "case %u: loss %u ppm, options %u", number,
                          losses[loss], bits);

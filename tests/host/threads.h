@@ -87,7 +87,7 @@ void go_panic(const char *fmt, ...)
 #define panics_with(text, statement)                                  \
     ({                                                                \
         sigjmp_buf here_;                                             \
-        bool did_ = false;                                            \
+        volatile bool did_ = false;                                     \
         panic_to = &here_;                                            \
         if (sigsetjmp(here_, 0) == 0) {                               \
             statement;                                                \
@@ -256,7 +256,7 @@ static void *timer_main(void *arg)
     struct actor *a = arg;
     setg(&a->g0);
     while (!atomic_load(&timers_stop)) {
-        for (unsigned i = 0; i < MAX_CORES - 1; i++) {
+        for (unsigned i = 0; i < MAX_CORES; i++) {
             pthread_mutex_lock(&actors_mutex);
             struct p *p = ps[i];
             pthread_mutex_unlock(&actors_mutex);

@@ -89,6 +89,7 @@ struct device {
 static bool device_take(struct device *d)
 {
     struct virtq *q = d->q;
+    // pairs: VIRTQ-AVAIL
     uint16_t idx = atomic_load_explicit(&q->avail->idx, memory_order_acquire);
     if (idx == d->seen)
         return false;
@@ -105,7 +106,7 @@ static bool device_sleep(struct device *d)
         atomic_store_explicit(q->avail_event, d->seen, memory_order_relaxed);
     else
         atomic_store_explicit(&q->used->flags, 0, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst); // pairs: VIRTQ-DOORBELL
     return atomic_load_explicit(&q->avail->idx, memory_order_relaxed) == d->seen;
 }
 
@@ -138,8 +139,9 @@ static bool device_return(struct device *d, unsigned i)
     atomic_store_explicit(&e->id, head, memory_order_relaxed);
     atomic_store_explicit(&e->len, written, memory_order_relaxed);
     d->used++;
+    // pairs: VIRTQ-USED
     atomic_store_explicit(&q->used->idx, d->used, memory_order_release);
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst); // pairs: VIRTQ-IRQ
     if (q->event_idx)
         return (uint16_t)(d->used - atomic_load(q->used_event) - 1) < 1;
     return !(atomic_load(&q->avail->flags) & VRING_AVAIL_NO_INTERRUPT);
@@ -197,82 +199,99 @@ static struct buffer *idle_buffer(struct buffer *all, unsigned n)
 }
 
 // One thread plays both, in random turns. It knows who sleeps, so a missing wake-up shows at once.
+
+struct turns {
+    struct virtq q;
+    struct device d;
+    struct buffer *all;
+    bool driver_asleep, full;
+    unsigned rounds, sent, back, doorbells, interrupts;
+};
+
+static void turn_send(struct turns *t)
+{
+    struct virtq *q = &t->q;
+    for (unsigned i = below(q->size) + 1; i && t->sent < t->rounds; i--) {
+        struct buffer *b = idle_buffer(t->all, q->size);
+        struct virtq_seg seg[4];
+        if (!b)
+            break;
+        unsigned n = fill(b, seg);
+        if (!virtq_add(q, seg, n, b)) {
+            CHECK(n > q->free_count);
+            b->out_there = false;
+            t->full = true;
+            break;
+        }
+        t->sent++;
+    }
+    if (virtq_must_notify(q)) {
+        t->doorbells++;
+        t->d.asleep = false;
+        device_awake(&t->d);
+    }
+    CHECK(!t->d.asleep || atomic_load(&q->avail->idx) == t->d.seen);
+}
+
+static void turn_return(struct turns *t)
+{
+    if (device_return(&t->d, below(t->d.n_held))) {
+        t->interrupts += t->driver_asleep;
+        t->driver_asleep = false;
+    }
+}
+
+static void turn_device(struct turns *t)
+{
+    struct device *d = &t->d;
+    if (d->asleep) { // what it has, it finishes all the same
+        while (d->n_held && below(4))
+            turn_return(t);
+        return;
+    }
+    for (unsigned i = below(t->q.size); i && device_take(d); i--)
+        ;
+    for (unsigned i = below(t->q.size + 1u); i && d->n_held; i--)
+        turn_return(t);
+    if (below(2))
+        d->asleep = device_sleep(d);
+    CHECK(!t->driver_asleep || !virtq_ready(&t->q));
+}
+
+static void turn_receive(struct turns *t)
+{
+    if (t->driver_asleep)
+        return;
+    virtq_irq_mask(&t->q);
+    uint32_t len;
+    struct buffer *b;
+    while ((b = virtq_get(&t->q, &len)) != NULL) {
+        check_back(b, len);
+        t->back++;
+    }
+    t->driver_asleep = !virtq_irq_on(&t->q, 1);
+    CHECK(!t->driver_asleep || !virtq_ready(&t->q));
+}
+
 static void test_turns(uint16_t size, bool event_idx, unsigned rounds)
 {
-    struct virtq q;
-    struct buffer *all = calloc(size, sizeof *all);
-    CHECK(virtq_init(&q, 0, size, event_idx));
-    struct device d = { .q = &q };
-    bool driver_asleep = false, full = false;
-    unsigned sent = 0, back = 0, doorbells = 0, interrupts = 0;
-    while (back < rounds && !failures) {
-        switch (below(6)) {
-        case 0: case 1: { // send some
-            for (unsigned i = below(size) + 1; i && sent < rounds; i--) {
-                struct buffer *b = idle_buffer(all, size);
-                struct virtq_seg seg[4];
-                if (!b)
-                    break;
-                unsigned n = fill(b, seg);
-                if (!virtq_add(&q, seg, n, b)) {
-                    CHECK(n > q.free_count);
-                    b->out_there = false;
-                    full = true;
-                    break;
-                }
-                sent++;
-            }
-            if (virtq_must_notify(&q)) {
-                doorbells++;
-                d.asleep = false;
-                device_awake(&d);
-            }
-            CHECK(!d.asleep || atomic_load(&q.avail->idx) == d.seen);
-            break;
+    struct turns t = { .rounds = rounds, .all = calloc(size, sizeof *t.all) };
+    CHECK(virtq_init(&t.q, 0, size, event_idx));
+    t.d.q = &t.q;
+    while (t.back < rounds && !failures) {
+        switch (below(3)) {
+        case 0: turn_send(&t); break;
+        case 1: turn_device(&t); break;
+        default: turn_receive(&t); break;
         }
-        case 2: case 3: // the device works
-            if (d.asleep)
-                break;
-            for (unsigned i = below(size); i && device_take(&d); i--)
-                ;
-            for (unsigned i = below(size + 1); i && d.n_held; i--) {
-                if (device_return(&d, below(d.n_held))) {
-                    interrupts += driver_asleep;
-                    driver_asleep = false;
-                }
-            }
-            if (below(2))
-                d.asleep = device_sleep(&d);
-            // Held buffers it may return while asleep, as a real one does.
-            CHECK(!driver_asleep || !virtq_ready(&q));
-            break;
-        case 4: // the driver is interrupted or just looks
-            if (driver_asleep)
-                break;
-            virtq_irq_mask(&q);
-            uint32_t len;
-            struct buffer *b;
-            while ((b = virtq_get(&q, &len)) != NULL) {
-                check_back(b, len);
-                back++;
-            }
-            driver_asleep = !virtq_irq_on(&q, 1);
-            CHECK(!driver_asleep || !virtq_ready(&q));
-            break;
-        case 5: // a device that sleeps still finishes what it has
-            while (d.n_held && below(4))
-                if (device_return(&d, below(d.n_held)))
-                    driver_asleep = false;
-            break;
-        }
-        if (d.asleep && d.n_held == 0 && driver_asleep)
-            CHECK(virtq_in_flight(&q) == 0);
+        if (t.d.asleep && t.d.n_held == 0 && t.driver_asleep)
+            CHECK(virtq_in_flight(&t.q) == 0);
     }
-    CHECK(sent == rounds && virtq_in_flight(&q) == 0 && q.free_count == size);
-    CHECK(full && !q.broken);
-    CHECK(doorbells < sent && interrupts < back);
-    virtq_free(&q);
-    free(all);
+    CHECK(t.sent == rounds && virtq_in_flight(&t.q) == 0 && t.q.free_count == size);
+    CHECK(t.full && !t.q.broken);
+    CHECK(t.doorbells < t.sent && t.interrupts < t.back);
+    virtq_free(&t.q);
+    free(t.all);
 }
 
 // An interrupt wanted after `after` buffers comes with that one, not before and not later.

@@ -1,0 +1,741 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// TCP as the application meets it: refusal, deadlines, closing from every side, a reader that does not
+// read, peers that vanish, floods of SYNs, TIME_WAIT, both ends opening at once, memory that runs out.
+// Each case runs in a world of its own with several seeds; afterwards nothing may be left in memory.
+// test: srcs=net/*.c,tests/host/sim/*.c timeout=300
+// test: cflags="-fsanitize=address,undefined -fno-sanitize-recover=all"
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/checksum.h"
+#include "tests/host/net_tcp.h"
+
+static struct listener *listen_on(const char *addr)
+{
+    struct listener *l = net_listen("tcp", addr);
+    if (!l)
+        sim_fail(__FILE__, __LINE__, "net_listen %s: errno %d", addr, errno);
+    return l;
+}
+
+// A connection, both of its ends.
+static void pair(struct listener *l, struct conn **client, struct conn **server)
+{
+    struct net_addr a;
+    char addr[NET_ADDR_MAX];
+    tcp_listener_addr(l, &a);
+    a.addr_be = PEER_BE;
+    net_addr_format(&a, addr, sizeof(addr));
+    *client = net_dial("tcp", addr);
+    CHECK(*client != NULL);
+    *server = net_accept(l);
+    CHECK(*server != NULL);
+}
+
+static void send_pattern(struct conn *c, uint32_t id, uint32_t n)
+{
+    uint8_t *buf = malloc(n);
+    for (uint32_t i = 0; i < n; i++)
+        buf[i] = pattern(id, i);
+    CHECK_EQ(net_write(c, buf, n), n);
+    free(buf);
+}
+
+static void expect_pattern(struct conn *c, uint32_t id, uint32_t n)
+{
+    uint8_t buf[5000];
+    for (uint32_t at = 0; at < n;) {
+        ssize_t r = net_read(c, buf, MIN(sizeof(buf), n - at));
+        CHECK(r > 0);
+        for (ssize_t i = 0; i < r; i++)
+            CHECK_EQ(buf[i], pattern(id, at + (uint64_t)i));
+        at += (uint32_t)r;
+    }
+}
+
+static void expect_end(struct conn *c)
+{
+    char b;
+    CHECK_EQ(net_read(c, &b, 1), 0);
+}
+
+#define CHECK_FAILS(call, error)    \
+    do {                            \
+        CHECK((call) < 0);          \
+        CHECK_EQ(errno, error);     \
+    } while (0)
+
+// ---- refusal and addresses ----
+
+static void refused(void)
+{
+    CHECK(net_dial("tcp", "10.0.0.2:81") == NULL);
+    CHECK_EQ(errno, ECONNREFUSED);
+    CHECK(net_dial("tcp", "10.0.0.2:0") == NULL);
+    CHECK(net_dial("tcp", "255.255.255.255:80") == NULL);
+    CHECK_EQ(errno, ENETUNREACH);
+    struct listener *l = listen_on(":80");
+    CHECK(net_listen("tcp", "10.0.0.1:80") == NULL);
+    CHECK_EQ(errno, EADDRINUSE);
+    CHECK(net_listen("tcp", "10.0.0.9:80") == NULL);
+    CHECK_EQ(errno, EADDRNOTAVAIL);
+    struct listener *any = listen_on(":0"), *lo = listen_on("127.0.0.1:90");
+    CHECK(net_dial("tcp", "10.0.0.1:90") == NULL); // not on that address
+    CHECK_EQ(errno, ECONNREFUSED);
+    char b[NET_ADDR_MAX];
+    struct conn *c = net_dial("tcp", "127.0.0.1:90"), *s = net_accept(lo);
+    CHECK(c && s);
+    CHECK(net_remote_addr(c, b, sizeof(b)) > 0);
+    CHECK_EQ(strcmp(b, "127.0.0.1:90"), 0);
+    send_pattern(c, 1, 100000);
+    expect_pattern(s, 1, 100000);
+    net_close(c);
+    expect_end(s);
+    net_close(s);
+    net_close_listener(any);
+    net_close_listener(lo);
+    net_close_listener(l);
+}
+
+// ---- closing ----
+
+static void half_close(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    pair(l, &c, &s);
+    send_pattern(c, 1, 10000);
+    CHECK_EQ(net_close_write(c), 0);
+    CHECK_EQ(net_close_write(c), 0);
+    CHECK_FAILS(net_write(c, "x", 1), EPIPE);
+    expect_pattern(s, 1, 10000);
+    expect_end(s);
+    expect_end(s);
+    time_sleep(500 * TIME_S); // as long as the application likes
+    send_pattern(s, 2, 300000 / 8);
+    net_close(s);
+    expect_pattern(c, 2, 300000 / 8);
+    expect_end(c);
+    net_close(c);
+    net_close_listener(l);
+}
+
+static void blocked_reader(void *arg)
+{
+    struct conn *c = arg;
+    char b;
+    CHECK_FAILS(net_read(c, &b, 1), EBADF);
+}
+
+static void blocked_writer(void *arg)
+{
+    static char big[2 << 20];
+    CHECK_FAILS(net_write(arg, big, sizeof(big)), EBADF);
+}
+
+static void close_wakes(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    pair(l, &c, &s);
+    for (int i = 0; i < 3; i++) {
+        go(blocked_reader, c);
+        go(blocked_writer, c);
+    }
+    time_sleep(5 * TIME_S);
+    net_close(c);
+    time_sleep(TIME_S);
+    CHECK_EQ(sim_goroutines(), 1);
+    net_close(s); // unread data: the peer's orphan is reset
+    net_close_listener(l);
+}
+
+static void unread_is_reset(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    char b[100];
+    pair(l, &c, &s);
+    send_pattern(c, 1, 100);
+    time_sleep(TIME_S);
+    net_close(s);
+    CHECK_FAILS(net_read(c, b, 1), ECONNRESET);
+    CHECK_FAILS(net_write(c, b, 1), ECONNRESET);
+    net_close(c);
+    // What had arrived before the reset can be read.
+    pair(l, &c, &s);
+    send_pattern(c, 1, 100);
+    send_pattern(s, 2, 100);
+    time_sleep(TIME_S);
+    net_close(s);
+    time_sleep(TIME_S);
+    expect_pattern(c, 2, 100);
+    CHECK_FAILS(net_read(c, b, 1), ECONNRESET);
+    net_close(c);
+    // Writing to one that has closed.
+    pair(l, &c, &s);
+    net_close(s);
+    time_sleep(TIME_S);
+    CHECK_EQ(net_write(c, b, 1), 1);
+    time_sleep(TIME_S);
+    CHECK_FAILS(net_write(c, b, 1), ECONNRESET);
+    net_close(c);
+    net_close_listener(l);
+}
+
+static void accept_until_closed(void *arg)
+{
+    CHECK(net_accept(arg) == NULL);
+    CHECK_EQ(errno, EBADF);
+}
+
+static void listener_close(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c[5];
+    char b;
+    for (int i = 0; i < 5; i++)
+        CHECK((c[i] = net_dial("tcp", "10.0.0.2:80")) != NULL);
+    time_sleep(TIME_S);
+    net_close_listener(l); // nobody has accepted them
+    for (int i = 0; i < 5; i++) {
+        CHECK_FAILS(net_read(c[i], &b, 1), ECONNRESET);
+        net_close(c[i]);
+    }
+    l = listen_on(":80");
+    net_set_accept_deadline(l, time_mono() + TIME_S);
+    CHECK(net_accept(l) == NULL);
+    CHECK_EQ(errno, ETIMEDOUT);
+    net_set_accept_deadline(l, 0);
+    for (int i = 0; i < 3; i++)
+        go(accept_until_closed, l);
+    time_sleep(TIME_S);
+    net_close_listener(l);
+    time_sleep(TIME_S);
+    CHECK_EQ(sim_goroutines(), 1);
+}
+
+static void simultaneous_close(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    wire->par.delay_ns = 50 * TIME_MS;
+    pair(l, &c, &s);
+    net_close(c);
+    net_close(s); // both FINs are on their way
+    time_sleep(10 * TIME_S);
+    CHECK_EQ(tcp_tw_count(), 2);
+    CHECK_EQ(tcp_table_count(), 0);
+    net_close_listener(l);
+}
+
+// The mirror returns a SYN from port to the same port as one from the peer.
+static void simultaneous_open(void)
+{
+    struct net_addr local = {US_BE, 5000}, remote = {PEER_BE, 5000};
+    int err;
+    struct conn *c = tcp_dial(&local, &remote, 0, &err);
+    CHECK_EQ(err, 0);
+    send_pattern(c, 7, 50000); // to itself
+    expect_pattern(c, 7, 50000);
+    net_close_write(c);
+    expect_end(c);
+    net_close(c);
+}
+
+// ---- deadlines ----
+
+static void deadlines(void)
+{
+    static char big[2 << 20];
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    char b;
+    pair(l, &c, &s);
+    int64_t when = time_mono() + 2 * TIME_S;
+    net_set_deadline(c, when);
+    CHECK_FAILS(net_read(c, &b, 1), ETIMEDOUT);
+    CHECK(time_mono() >= when && time_mono() < when + 50 * TIME_MS);
+    CHECK_FAILS(net_write(c, &b, 1), ETIMEDOUT);
+    net_set_deadline(c, 0);
+    send_pattern(c, 1, 10);
+    expect_pattern(s, 1, 10);
+    net_set_write_deadline(c, time_mono() + 3 * TIME_S);
+    CHECK_FAILS(net_write(c, big, sizeof(big)), ETIMEDOUT); // nobody reads
+    net_close(c);
+    net_close(s);
+    CHECK(net_dial_deadline("tcp", "10.0.0.2:80", time_mono() + TIME_S) != NULL);
+    net_close(net_accept(l)); // the other end stays, and ends with the process
+    wire->unplugged = true;
+    when = time_mono() + 5 * TIME_S;
+    CHECK(net_dial_deadline("tcp", "10.0.0.2:80", when) == NULL);
+    CHECK(errno == ETIMEDOUT || errno == EHOSTUNREACH);
+    CHECK(time_mono() < when + 50 * TIME_MS);
+    net_close_listener(l);
+}
+
+// ---- flow control ----
+
+struct reader {
+    struct conn *c;
+    uint32_t n;
+    bool done;
+};
+
+static void slow_reader(void *arg)
+{
+    struct reader *r = arg;
+    uint8_t buf[3000];
+    uint32_t at = 0;
+    for (;;) {
+        ssize_t n = net_read(r->c, buf, 1 + sim_below(sizeof(buf)));
+        CHECK(n >= 0);
+        for (ssize_t i = 0; i < n; i++)
+            CHECK_EQ(buf[i], pattern(3, at + (uint64_t)i));
+        if (n == 0)
+            break;
+        at += (uint32_t)n;
+        time_sleep(1 * TIME_MS);
+        if (sim_chance(3000))
+            time_sleep(200 * TIME_S); // the window shuts, and probes keep it alive
+    }
+    CHECK_EQ(at, r->n);
+    r->done = true;
+}
+
+static void zero_window(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    wire->par.loss_ppm = 50000;
+    pair(l, &c, &s);
+    struct reader r = {s, 1500000, false};
+    go(slow_reader, &r);
+    time_sleep(1000 * TIME_S);
+    send_pattern(c, 3, r.n);
+    net_close_write(c);
+    while (!r.done)
+        time_sleep(TIME_S);
+    net_close(s);
+    expect_end(c);
+    net_close(c);
+    net_close_listener(l);
+}
+
+// Many writers on one connection: the pieces stay whole.
+enum { WRITERS = 6, PIECE = 5000, PIECES = 20 };
+
+static void one_writer(void *arg)
+{
+    static int next;
+    struct conn *c = arg;
+    char piece[PIECE];
+    memset(piece, 'a' + next++ % WRITERS, sizeof(piece));
+    for (int i = 0; i < PIECES; i++)
+        CHECK_EQ(net_write(c, piece, sizeof(piece)), PIECE);
+}
+
+static void writers(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    wire->par.loss_ppm = 20000;
+    pair(l, &c, &s);
+    for (int i = 0; i < WRITERS; i++)
+        go(one_writer, c);
+    for (int i = 0; i < WRITERS * PIECES; i++) {
+        char piece[PIECE];
+        for (uint32_t at = 0; at < PIECE;) {
+            ssize_t r = net_read(s, piece + at, PIECE - at);
+            CHECK(r > 0);
+            at += (uint32_t)r;
+        }
+        for (int k = 1; k < PIECE; k++)
+            CHECK_EQ(piece[k], piece[0]);
+    }
+    net_close(c);
+    expect_end(s);
+    net_close(s);
+    net_close_listener(l);
+}
+
+static void nagle(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    wire->par.delay_ns = 10 * TIME_MS;
+    pair(l, &c, &s);
+    time_sleep(TIME_S);
+    uint64_t before = wire->frames;
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint8_t b = pattern(4, i);
+        CHECK_EQ(net_write(c, &b, 1), 1);
+    }
+    time_sleep(TIME_S);
+    CHECK(wire->frames - before >= 500); // no waiting by default
+    expect_pattern(s, 4, 1000);
+    CHECK_EQ(net_set_nodelay(c, 0), 0);
+    before = wire->frames;
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint8_t b = pattern(4, i);
+        CHECK_EQ(net_write(c, &b, 1), 1);
+    }
+    time_sleep(TIME_S);
+    CHECK(wire->frames - before <= 20);
+    expect_pattern(s, 4, 1000);
+    net_close(c);
+    net_close(s);
+    net_close_listener(l);
+}
+
+// ---- peers that vanish ----
+
+static void dead_peer(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s, *d, *t;
+    char b;
+    pair(l, &c, &s);
+    pair(l, &d, &t);
+    CHECK_EQ(net_set_keepalive(d, 0), 0);
+    CHECK_EQ(net_set_keepalive(t, 0), 0);
+    time_sleep(3600 * TIME_S); // an idle connection with a living peer stays
+    uint64_t before = wire->frames;
+    wire->unplugged = true;
+    int64_t t0 = time_mono();
+    CHECK_FAILS(net_read(c, &b, 1), ETIMEDOUT); // by keep-alive
+    CHECK(time_mono() - t0 > 100 * TIME_S && time_mono() - t0 < 200 * TIME_S);
+    CHECK(wire->frames > before);
+    t0 = time_mono();
+    CHECK_EQ(net_write(d, "x", 1), 1);
+    CHECK(net_read(d, &b, 1) < 0); // by retransmission; perhaps we know that he has gone
+    CHECK(errno == ETIMEDOUT || errno == EHOSTUNREACH);
+    CHECK(time_mono() - t0 > 200 * TIME_S && time_mono() - t0 < 500 * TIME_S);
+    time_sleep(1000 * TIME_S);
+    wire->unplugged = false;
+    net_close(c);
+    net_close(s);
+    net_close(d);
+    net_close(t);
+    net_close_listener(l);
+}
+
+// The ways a closed handle's connection can hang.
+static void orphans(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    pair(l, &c, &s);
+    net_set_keepalive(s, 0);
+    net_close(c); // and the other end never closes: FIN_WAIT_2
+    time_sleep(200 * TIME_S);
+    CHECK_EQ(tcp_table_count(), 1);
+    net_close(s);
+    pair(l, &c, &s);
+    wire->unplugged = true;
+    send_pattern(c, 1, 1000);
+    net_close(c);
+    net_close(s);
+    time_sleep(400 * TIME_S);
+    wire->unplugged = false;
+    CHECK_EQ(tcp_table_count(), 0);
+    net_close_listener(l);
+}
+
+// ---- SYN floods and TIME_WAIT ----
+
+static uint16_t fake_port = 1024;
+
+static void send_fake_syn(uint32_t from_be)
+{
+    uint8_t seg[40] = {0};
+    struct tcp_hdr *h = (void *)seg;
+    h->sport_be = be16(fake_port);
+    fake_port = fake_port == 65535 ? 1024 : fake_port + 1;
+    h->dport_be = BE16(80);
+    h->seq_be = (uint32_t)sim_rand();
+    h->off = 20 << 2;
+    h->flags = TH_SYN;
+    h->wnd_be = BE16(1000);
+    uint32_t sum = csum_pseudo(from_be, US_BE, IP_PROTO_TCP, 20);
+    h->csum = csum_finish(csum_add(sum, seg, 20));
+    lossy_inject_ip(wire, from_be, US_BE, IP_PROTO_TCP, seg, 20, 0);
+}
+
+static bool drop_for_faker(struct lossy *l, struct pbuf *p)
+{
+    (void)l;
+    struct ip4_hdr *ip = (void *)(p->data + ETH_HDR_LEN);
+    if (p->len < 34 || ip->dst_be != IP4_BE(10, 0, 0, 77))
+        return false;
+    pbuf_free(p);
+    return true;
+}
+
+static void syn_flood(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    wire->hook = drop_for_faker;
+    for (int i = 0; i < 3 * TCP_SYN_QUEUE; i++) {
+        send_fake_syn(IP4_BE(10, 0, 0, 77));
+        if (i % 50 == 0)
+            time_sleep(TIME_MS);
+    }
+    time_sleep(10 * TIME_MS);
+    CHECK_EQ(tcp_table_count(), TCP_SYN_QUEUE);
+    CHECK(tcp_stat_sum(TCP_COOKIES_SENT) > TCP_SYN_QUEUE);
+    // Honest clients get through, with their options.
+    for (uint32_t i = 0; i < 20; i++) {
+        pair(l, &c, &s);
+        CHECK_EQ(((struct tcb *)s)->flags & (TF_SCALE | TF_SACK | TF_TS), TF_SCALE | TF_SACK | TF_TS);
+        CHECK_EQ(((struct tcb *)s)->snd_scale, TCP_RCV_SCALE);
+        CHECK_EQ(((struct tcb *)s)->peer_mss, 1460);
+        send_pattern(c, i, 50000);
+        expect_pattern(s, i, 50000);
+        send_pattern(s, i, 50000);
+        expect_pattern(c, i, 50000);
+        net_close(c);
+        net_close(s);
+    }
+    CHECK(tcp_stat_sum(TCP_COOKIES_GOOD) >= 20);
+    time_sleep(300 * TIME_S);
+    CHECK_EQ(tcp_table_count(), 0);
+    wire->hook = NULL;
+    net_close_listener(l);
+}
+
+static void backlog_full(void)
+{
+    struct listener *l = listen_on(":80");
+    enum { MORE = 20 };
+    struct conn **c = calloc(TCP_BACKLOG + MORE, sizeof(*c));
+    for (int i = 0; i < TCP_BACKLOG; i++)
+        CHECK((c[i] = net_dial("tcp", "10.0.0.2:80")) != NULL);
+    time_sleep(TIME_S);
+    CHECK(net_dial_deadline("tcp", "10.0.0.2:80", time_mono() + 2 * TIME_S) == NULL);
+    CHECK_EQ(errno, ETIMEDOUT);
+    CHECK(tcp_stat_sum(TCP_ACCEPT_OVERFLOWS) > 0);
+    for (int i = 0; i < TCP_BACKLOG; i++) {
+        struct conn *s = net_accept(l);
+        net_close(c[i]);
+        net_close(s);
+    }
+    struct conn *a, *s;
+    pair(l, &a, &s);
+    net_close(a);
+    net_close(s);
+    free(c);
+    table_growth = 4;
+    net_close_listener(l);
+}
+
+static void time_wait(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    for (int i = 0; i < 300; i++) {
+        pair(l, &c, &s);
+        net_close(c);
+        expect_end(s);
+        net_close(s);
+    }
+    time_sleep(TIME_S);
+    CHECK(tcp_tw_count() <= 64 && tcp_tw_count() > 32); // tcp_time_wait=64
+    CHECK(tcp_stat_sum(TCP_TW_RECYCLED) > 200);
+    // A new connection of the same pair may begin at once.
+    struct net_addr local = {US_BE, 5001}, remote = {PEER_BE, 80};
+    for (int i = 0; i < 5; i++) {
+        int err;
+        CHECK((c = tcp_dial(&local, &remote, 0, &err)) != NULL);
+        CHECK((s = net_accept(l)) != NULL);
+        send_pattern(c, 1, 1000);
+        expect_pattern(s, 1, 1000);
+        net_close(s); // TIME_WAIT at the listener's side
+        expect_end(c);
+        net_close(c);
+        time_sleep(10 * TIME_MS);
+    }
+    time_sleep(70 * TIME_S);
+    CHECK_EQ(tcp_tw_count(), 0);
+    net_close_listener(l);
+}
+
+// ---- memory ----
+
+static void serve_once(void *arg)
+{
+    struct conn *s = arg;
+    char b[700];
+    ssize_t r;
+    while ((r = net_read(s, b, sizeof(b))) > 0)
+        if (net_write(s, b, (size_t)r) != r)
+            break;
+    net_close(s);
+}
+
+static void serve_all(void *arg)
+{
+    struct conn *s;
+    while ((s = net_accept(arg)) || errno == ENOMEM)
+        if (s)
+            go(serve_once, s);
+}
+
+static void no_memory(void)
+{
+    struct listener *l = listen_on(":80");
+    int good = 0;
+    go(serve_all, l);
+    sim_opt.heap_fail_ppm = 100000;
+    for (int i = 0; i < 60; i++) {
+        struct conn *c = net_dial_deadline("tcp", "10.0.0.2:80", time_mono() + 20 * TIME_S);
+        if (!c)
+            continue;
+        char out[1200], in[1200];
+        size_t at = 0;
+        memset(out, i, sizeof(out));
+        net_set_deadline(c, time_mono() + 100 * TIME_S);
+        bool ok = net_write(c, out, sizeof(out)) == sizeof(out) && net_close_write(c) == 0;
+        while (ok && at < sizeof(in)) {
+            ssize_t r = net_read(c, in + at, sizeof(in) - at);
+            if (r <= 0)
+                break;
+            at += (size_t)r;
+        }
+        if (at == sizeof(in)) {
+            CHECK_EQ(memcmp(in, out, sizeof(in)), 0);
+            good++;
+        }
+        net_close(c);
+    }
+    sim_opt.heap_fail_ppm = 0;
+    CHECK(good > 10);
+    time_sleep(1000 * TIME_S);
+    net_close_listener(l);
+    time_sleep(TIME_S);
+    CHECK_EQ(sim_goroutines(), 1);
+}
+
+static void send_all(void *arg)
+{
+    struct reader *r = arg;
+    send_pattern(r->c, 9, r->n);
+    net_close_write(r->c);
+    r->done = true;
+}
+
+// Everybody sends and nobody reads: what all hold together stays within the limit, and goes on when they
+// do read.
+static void memory_limit(void)
+{
+    enum { N = 40, BYTES = 400000 };
+    struct listener *l = listen_on(":80");
+    struct reader r[N];
+    struct conn *c[N], *s[N];
+    for (int i = 0; i < N; i++) {
+        pair(l, &c[i], &s[i]);
+        r[i] = (struct reader){c[i], BYTES, false};
+        go(send_all, &r[i]);
+    }
+    for (int i = 0; i < 600; i++) {
+        time_sleep(100 * TIME_MS);
+        CHECK(tcp_mem_held() * PBUF_SIZE < 5 << 20);
+    }
+    CHECK(tcp_mem_held() * PBUF_SIZE > 1 << 20);
+    for (int i = 0; i < N; i++) {
+        expect_pattern(s[i], 9, BYTES);
+        expect_end(s[i]);
+        net_close(s[i]);
+        net_close(c[i]);
+    }
+    time_sleep(200 * TIME_S);
+    CHECK_EQ(tcp_mem_held(), 0);
+    net_close_listener(l);
+}
+
+// Enough of them for the table to grow while it is in use.
+static void many(void)
+{
+    enum { N = 6000 };
+    struct listener *l = listen_on(":80");
+    struct conn **c = calloc(N, sizeof(*c)), **s = calloc(N, sizeof(*s));
+    for (int i = 0; i < N; i++)
+        pair(l, &c[i], &s[i]);
+    CHECK_EQ(tcp_table_count(), 2 * N);
+    for (int i = 0; i < N; i += 7) {
+        send_pattern(c[i], (uint32_t)i, 100);
+        expect_pattern(s[i], (uint32_t)i, 100);
+    }
+    for (int i = 0; i < N; i++) {
+        net_close(c[i]);
+        net_close(s[i]);
+    }
+    free(c);
+    free(s);
+    table_growth = 5; // 12000 connections, 2048 to a piece
+    net_close_listener(l);
+}
+
+struct test {
+    const char *name;
+    void (*fn)(void);
+    unsigned seeds;
+    const char *options;
+    bool leaves; // something open at the end
+};
+
+static const struct test tests[] = {
+    {"refused", refused, 4, "", false},
+    {"half_close", half_close, 4, "", false},
+    {"close_wakes", close_wakes, 8, "", false},
+    {"unread_is_reset", unread_is_reset, 8, "", false},
+    {"listener_close", listener_close, 8, "", false},
+    {"simultaneous_close", simultaneous_close, 4, "", false},
+    {"simultaneous_open", simultaneous_open, 8, "", false},
+    {"deadlines", deadlines, 4, "", true},
+    {"zero_window", zero_window, 4, "", false},
+    {"writers", writers, 4, "", false},
+    {"nagle", nagle, 2, "", false},
+    {"dead_peer", dead_peer, 2, "", false},
+    {"orphans", orphans, 4, "", false},
+    {"syn_flood", syn_flood, 2, "", false},
+    {"backlog_full", backlog_full, 1, "", false},
+    {"time_wait", time_wait, 4, "tcp_time_wait=64", false},
+    {"no_memory", no_memory, 8, "", false},
+    {"memory_limit", memory_limit, 3, "tcp_memory=4", false},
+    {"many", many, 1, "", false},
+};
+
+static void world(void *arg)
+{
+    const struct test *t = arg;
+    net_start((uint32_t)(sim_rand() & (NETDEV_TX_CSUM | NETDEV_RX_CSUM)));
+    t->fn();
+    if (!t->leaves)
+        net_check_empty();
+}
+
+static void one_case(void *arg)
+{
+    const struct test *t = arg;
+    char options[200];
+    snprintf(options, sizeof(options), "ip=10.0.0.1/24 %s", t->options);
+    struct sim_options opt = {.seed = sim_opt.seed, .cores = 1 + (unsigned)(sim_opt.seed % 3),
+                              .limit_ns = 48ll * 3600 * TIME_S, .cmdline = options};
+    sim_run(&opt, world, arg);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned ran = 0, failed = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(tests); i++) {
+        if (argc > 1 && strcmp(argv[1], tests[i].name) != 0)
+            continue;
+        unsigned seeds = argc > 2 ? (unsigned)atoi(argv[2]) : tests[i].seeds;
+        for (unsigned k = 0; k < seeds; k++, ran++)
+            failed += !sim_case(tests[i].name, 1 + k, 120, one_case, (void *)&tests[i]);
+    }
+    printf("tcp sockets: %u of %u cases behave\n", ran - failed, ran);
+    return failed != 0;
+}
