@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The whole contract with the hardware. Each architecture has the same file names with the same functions;
-// what they mean is written here and nowhere else. The inlines come from arch/<name>/arch_inline.h, found by
-// the include path; they are declared here first, so that a missing or differing one fails to compile.
+// The whole contract with the hardware. Each architecture has the same file names with the same
+// functions; what they mean is written here and nowhere else. The inlines come from
+// arch/<name>/arch_inline.h, found by the include path; they are declared here first, so that a
+// missing or differing one fails to compile.
 #ifndef ARCH_ARCH_H
 #define ARCH_ARCH_H
 
@@ -16,7 +17,8 @@ struct bootinfo;
 
 // arch_inline.h
 
-// The goroutine (or g0) this code runs as. The same value for ever within one G, so a compiler may keep it.
+// The goroutine (or g0) this code runs as. The same value for ever within one G, so a compiler may
+// keep it.
 static inline struct g *getg(void);
 // Tells the core's register that gp runs from here on. Context: boot code of a core.
 static inline void setg(struct g *gp);
@@ -28,24 +30,27 @@ static inline uint64_t arch_counter(void);
 static inline bool arch_irq_save(void);
 static inline void arch_irq_restore(bool on);
 static inline void arch_irq_enable(void);
-// Sleeps until an interrupt has been handled. Called with interrupts off; enables them and sleeps in one
-// step, so an interrupt that came after they were turned off ends the sleep at once. Returns with them off.
+// Sleeps until an interrupt has been handled. Called with interrupts off; enables them and sleeps
+// in one step, so an interrupt that came after they were turned off ends the sleep at once. Returns
+// with them off.
 static inline void arch_idle(void);
 
 // switch.S
 
-// Saves the running goroutine in gp->sp and calls fn(gp) on this core's g0, from the top of its stack. Returns
-// when somebody resumes gp with arch_gogo, perhaps on another core. fn must not return.
-// Only what the ABI asks a callee to keep is saved.
+// Saves the running goroutine in gp->sp and calls fn(gp) on this core's g0, from the top of its
+// stack. Returns when somebody resumes gp with arch_gogo, perhaps on another core. fn must not
+// return. Only what the ABI asks a callee to keep is saved.
 void arch_mcall(void (*fn)(struct g *gp));
 // Resumes gp on this core. Context: g0.
 _Noreturn void arch_gogo(struct g *gp);
-// Makes gp start at entry() on its own empty stack when it is first resumed. Writes at most 64 bytes there.
+// Makes gp start at entry() on its own empty stack when it is first resumed. Writes at most 64
+// bytes there.
 void arch_init_context(struct g *gp, void (*entry)(void));
 // Leaves the current stack for good and calls fn on the one that ends at top.
 _Noreturn void arch_call_on_stack(uintptr_t top, void (*fn)(void));
 
-// A way back to a point further up the same stack, as setjmp; the buffer holds the callee-saved registers.
+// A way back to a point further up the same stack, as setjmp; the buffer holds the callee-saved
+// registers.
 struct arch_jmp { uintptr_t reg[24]; };
 int arch_setjmp(struct arch_jmp *j) __attribute__((returns_twice));
 _Noreturn void arch_longjmp(struct arch_jmp *j);
@@ -63,13 +68,15 @@ void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp);
 // mmu.c
 
 enum { MAP_WRITE = 1, MAP_EXEC = 2, MAP_DEVICE = 4 };
-// Builds the kernel's own page tables (image with its permissions, direct map of all RAM) and switches to them.
+// Builds the kernel's own page tables (image with its permissions, direct map of all RAM) and
+// switches to them.
 void arch_mmu_init(const struct bootinfo *bi);
-// Maps the page at va, whose tables appear as needed. Lock-free against other cores: true if the page is mapped
-// when it returns, by this call or another core's; *won says whether pa was used. `alloc` gives zeroed pages for
-// tables. Context: any, with the alloc function's context.
+// Maps the page at va, whose tables appear as needed. Lock-free against other cores: true if the
+// page is mapped when it returns, by this call or another core's; *won says whether pa was used.
+// `alloc` gives zeroed pages for tables. Context: any, with the alloc function's context.
 bool arch_map_page(uintptr_t va, uint64_t pa, unsigned flags, void *(*alloc)(void), bool *won);
-// Takes away the mapping of va on this core; returns the physical page or 0. Other cores may still see it.
+// Takes away the mapping of va on this core; returns the physical page or 0. Other cores may still
+// see it.
 uint64_t arch_unmap_page(uintptr_t va);
 bool arch_is_mapped(uintptr_t va);
 
@@ -92,16 +99,17 @@ void arch_timer_arm(int64_t deadline_ns);
 
 // Cores found, the boot core counted; at most MAX_CORES and at most what `smp=` allows.
 unsigned arch_core_count(void);
-// Starts core n on its own g0 (already set up in m) and has it call entry there, interrupts off. False: it did
-// not come up in time.
+// Starts core n on its own g0 (already set up in m) and has it call entry there, interrupts off.
+// False: it did not come up in time.
 bool arch_start_core(unsigned n, struct m *m, void (*entry)(void));
 
 // cpu.c
 
-// Descriptor tables, exception vectors, per-core register, processor features. On the boot core it is called first
-// of all with a static m whose g0 is the boot stack.
+// Descriptor tables, exception vectors, per-core register, processor features. On the boot core it
+// is called first of all with a static m whose g0 is the boot stack.
 void arch_cpu_init_boot(struct m *m0);
-// The core's stacks for interrupts and faults, with their guard pages. Needs pages and the kernel's page tables.
+// The core's stacks for interrupts and faults, with their guard pages. Needs pages and the kernel's
+// page tables.
 bool arch_cpu_alloc(unsigned core);
 void arch_cpu_init(struct m *m);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Scheduler micro-benchmarks, named and defined as in the table of docs/benchmarks.md. Prints one line each:
-// name, nanoseconds an operation (best and median of the rounds).
+// Scheduler micro-benchmarks, named and defined as in the table of docs/benchmarks.md. Prints one
+// line each: name, nanoseconds an operation (best and median of the rounds).
 
 #include <heddle.h>
 #include <stdatomic.h>

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "drivers/mmio.h"
+#include "kernel/irq.h"
 #include "kernel/pcicfg.h"
 
 enum pci_reg {
@@ -77,7 +78,9 @@ unsigned pci_msix_init(struct pci_dev *d);
 void pci_msix_route(struct pci_dev *d, unsigned entry, int vector, unsigned core);
 // From here the function interrupts by MSI-X, or again by its pin.
 void pci_msix_enable(struct pci_dev *d, bool on);
-// Routes the function's interrupt pin. False if nobody told where it is connected.
-bool pci_intx_route(struct pci_dev *d, int vector, unsigned core);
+// Calls handler(arg) when the function's interrupt pin is raised, on core where that is not
+// decided yet; pins that share a wire call all their handlers. False if nobody told where the pin
+// is connected, or there is no vector left.
+bool pci_pin_connect(struct pci_dev *d, irq_handler_fn *handler, void *arg, unsigned core);
 
 #endif

@@ -7,6 +7,9 @@
 // device so.
 
 #include "drivers/pci.h"
+
+#include <stdatomic.h>
+
 #include "kernel/acpi.h"
 #include "kernel/irq.h"
 #include "kernel/print.h"
@@ -67,9 +70,52 @@ void pci_msix_enable(struct pci_dev *d, bool on)
     pci_write(d, d->msix_cap + MSIX_CONTROL, 2, on ? control | MSIX_ENABLE : control);
 }
 
+// A wire and those who share it. Handlers are only ever added.
+#define WIRES 8u
+#define WIRE_HANDLERS 8u
+
+static struct wire {
+    uint32_t gsi;
+    _Atomic(unsigned) n; // pairs: PCI-WIRE
+    struct {
+        irq_handler_fn *fn;
+        void *arg;
+    } handler[WIRE_HANDLERS];
+} wires[WIRES];
+static unsigned n_wires;
+
+// Context: interrupt handler.
+static void wire_irq(void *arg)
+{
+    struct wire *w = arg;
+    unsigned n = atomic_load_explicit(&w->n, memory_order_acquire); // pairs: PCI-WIRE
+    for (unsigned i = 0; i < n; i++)
+        w->handler[i].fn(w->handler[i].arg);
+}
+
+static struct wire *wire_of(const struct acpi_override *o, unsigned core)
+{
+    for (unsigned i = 0; i < n_wires; i++)
+        if (wires[i].gsi == o->gsi)
+            return &wires[i];
+    if (n_wires == WIRES)
+        return NULL;
+    struct wire *w = &wires[n_wires];
+    int vector = irq_alloc(wire_irq, w, "pci pin");
+    if (vector < 0)
+        return NULL;
+    if (arch_irq_route(o->gsi, vector, core, true, o->active_low) != 0) {
+        irq_free(vector);
+        return NULL;
+    }
+    w->gsi = o->gsi;
+    n_wires++;
+    return w;
+}
+
 // The firmware's name for the pin's wire is an ISA interrupt number; the tables may say that this
 // number arrives elsewhere. Pins are level-triggered and low unless the tables know better.
-bool pci_intx_route(struct pci_dev *d, int vector, unsigned core)
+bool pci_pin_connect(struct pci_dev *d, irq_handler_fn *handler, void *arg, unsigned core)
 {
     uint32_t line = pci_read(d, PCI_INTERRUPT_LINE, 1);
     if (pci_read(d, PCI_INTERRUPT_PIN, 1) == 0 || line == 0 || line == 0xff)
@@ -78,7 +124,14 @@ bool pci_intx_route(struct pci_dev *d, int vector, unsigned core)
     for (uint32_t i = 0; i < acpi.n_overrides; i++)
         if (acpi.overrides[i].irq == line && acpi.overrides[i].level)
             o = acpi.overrides[i];
-    pci_write(d, PCI_COMMAND, 2,
-              pci_read(d, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_NO_INTX);
-    return arch_irq_route(o.gsi, vector, core, true, o.active_low) == 0;
+    struct wire *w = wire_of(&o, core);
+    unsigned n = w ? atomic_load_explicit(&w->n, memory_order_relaxed) : WIRE_HANDLERS;
+    if (n == WIRE_HANDLERS)
+        return false;
+    w->handler[n].fn = handler;
+    w->handler[n].arg = arg;
+    atomic_store_explicit(&w->n, n + 1, memory_order_release); // pairs: PCI-WIRE
+    uint32_t command = pci_read(d, PCI_COMMAND, 2);
+    pci_write(d, PCI_COMMAND, 2, command & ~(uint32_t)PCI_COMMAND_NO_INTX);
+    return true;
 }

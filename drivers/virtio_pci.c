@@ -162,20 +162,6 @@ static void pin_irq(void *arg)
         v->dev.config_irq.fn(v->dev.config_irq.arg);
 }
 
-static bool pin_start(struct virtio_pci *v)
-{
-    if (!v->isr.p)
-        return false;
-    struct virtio_irq *i = &v->dev.irqs[0];
-    i->vector = irq_alloc(pin_irq, v, v->dev.name);
-    if (i->vector < 0)
-        return false;
-    if (pci_intx_route(&v->pci, i->vector, i->core))
-        return true;
-    irq_free(i->vector);
-    return false;
-}
-
 static unsigned irqs_start(struct virtio_dev *dev, unsigned n)
 {
     struct virtio_pci *v = to_pci(dev);
@@ -193,7 +179,7 @@ static unsigned irqs_start(struct virtio_dev *dev, unsigned n)
             irq_free(c->vector);
     }
     if (got == 0)
-        return pin_start(v) ? 1 : 0;
+        return v->isr.p && pci_pin_connect(&v->pci, pin_irq, v, dev->irqs[0].core) ? 1 : 0;
     pci_msix_route(&v->pci, 0, c->vector, c->core);
     pci_msix_enable(&v->pci, true);
     v->msix = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The rooms above the kernel that it starts without knowing them: the one place where it calls upwards. The main
-// goroutine calls them in this order.
+// The rooms above the kernel that it starts without knowing them: the one place where it calls
+// upwards. The main goroutine calls them in this order.
 #ifndef KERNEL_APP_H
 #define KERNEL_APP_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Makes a boot loader's memory map fit to use: sorted, without overlaps, without what is already taken.
+// Makes a boot loader's memory map fit to use: sorted, without overlaps, without what is already
+// taken.
 
 #include "kernel/bootinfo.h"
 

@@ -31,8 +31,8 @@ _Noreturn void kernel_main(const struct bootinfo *bi);
 
 // bootinfo.c
 
-// Sorts the ranges, drops empty ones and gives what overlaps to the more reserved kind; takes the kernel image and
-// the first MiB out of usable memory.
+// Sorts the ranges, drops empty ones and gives what overlaps to the more reserved kind; takes the
+// kernel image and the first MiB out of usable memory.
 void bootinfo_normalise(struct bootinfo *bi);
 
 #endif

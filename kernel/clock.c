@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The counter, scaled to nanoseconds by a 32.32 fixed-point factor. The product needs 96 bits; it is taken in two
-// halves, so it cannot overflow while the machine lives.
+// The counter, scaled to nanoseconds by a 32.32 fixed-point factor. The product needs 96 bits; it
+// is taken in two halves, so it cannot overflow while the machine lives.
 
 #include "kernel/clock.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Splits the boot command line into words, as a shell would with blanks and double quotes; a backslash keeps the
-// next character as it is. Words up to `--` are options of the kernel, the rest is the application's.
+// Splits the boot command line into words, as a shell would with blanks and double quotes; a
+// backslash keeps the next character as it is. Words up to `--` are options of the kernel, the rest
+// is the application's.
 
 #include "kernel/cmdline.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Console output, one writer at a time. While the machine dies the lock is ignored: its holder may be stopped.
+// Console output, one writer at a time. While the machine dies the lock is ignored: its holder may
+// be stopped.
 
 #include "kernel/print.h"
 
@@ -42,7 +43,8 @@ void console_write(const char *s, size_t n)
         write_all(s, n);
         return;
     }
-    // The device is slow: the lock is given up now and then so that this core is not kept from preempting.
+    // The device is slow: the lock is given up now and then so that this core is not kept from
+    // preempting.
     enum { PIECE = 256 };
     while (n > 0) {
         size_t now = MIN(n, (size_t)PIECE);

@@ -7,6 +7,8 @@
 
 #include "kernel/heap_int.h"
 #include "kernel/panic.h"
+#include "kernel/print.h"
+#include "kernel/symtab.h"
 
 #define BYTE_RED 0xfb  // between an object and its guard
 #define BYTE_NEW 0xa5  // contents of a new object
@@ -25,6 +27,21 @@ _Static_assert(sizeof(struct guard) == HEAP_GUARD, "the guard is what heap_int.h
 static struct guard *guard_of(const void *p, size_t room)
 {
     return (struct guard *)((char *)(uintptr_t)p + room - HEAP_GUARD);
+}
+
+struct site { char text[96]; };
+
+// The call before a return address, by name where the image knows it.
+static struct site name_of(const void *pc)
+{
+    struct site s;
+    const char *file, *func;
+    size_t off;
+    if (pc && symtab_lookup((uintptr_t)pc - 1, &file, &func, &off))
+        ksnprintf(s.text, sizeof(s.text), "%s:%s+0x%lx", file, func, (unsigned long)off + 1);
+    else
+        ksnprintf(s.text, sizeof(s.text), "%p", (void *)(uintptr_t)pc);
+    return s;
 }
 
 // A loop of single bytes: the ranges are odd, and speed is not what this build is for.
@@ -52,8 +69,9 @@ void heap_guard_set(void *p, size_t room, size_t n, const void *site)
     if (g->magic == MAGIC_FREE) {
         const unsigned char *bad = differs(at + LINK_BYTES, (unsigned char *)g, BYTE_FREE);
         if (bad)
-            throw("malloc: %p, allocated at %p, freed at %p, was written to since, byte %zu",
-                  p, g->alloc_site, g->free_site, (size_t)(bad - at));
+            throw("malloc: %p, allocated at %s, freed at %s, was written to since, byte %zu",
+                  p, name_of(g->alloc_site).text, name_of(g->free_site).text,
+                  (size_t)(bad - at));
     }
     fill(at, at + n, BYTE_NEW);
     fill(at + n, (unsigned char *)g, BYTE_RED);
@@ -68,8 +86,8 @@ static void check_live(const void *p, size_t room, const char *who)
         throw("%s: the guard behind %p is overwritten", who, p);
     const unsigned char *bad = differs(at + g->n, (const unsigned char *)g, BYTE_RED);
     if (bad)
-        throw("%s: %p, %zu bytes allocated at %p, was written beyond its end, byte %zu", who, p,
-              g->n, g->alloc_site, (size_t)(bad - at));
+        throw("%s: %p, %zu bytes allocated at %s, was written beyond its end, byte %zu", who, p,
+              g->n, name_of(g->alloc_site).text, (size_t)(bad - at));
 }
 
 void heap_guard_clear(void *p, size_t room, const void *site)
@@ -90,6 +108,6 @@ size_t heap_guard_length(const void *p, size_t room)
 _Noreturn void heap_guard_double_free(void *p, size_t room)
 {
     struct guard *g = guard_of(p, room);
-    throw("free: %p, allocated at %p, has been freed at %p already", p, g->alloc_site,
-          g->free_site);
+    throw("free: %p, allocated at %s, has been freed at %s already", p,
+          name_of(g->alloc_site).text, name_of(g->free_site).text);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which handler a device vector has. Handlers are published before their device is told of the vector.
+// Which handler a device vector has. Handlers are published before their device is told of the
+// vector.
 
 #include "kernel/irq.h"
 

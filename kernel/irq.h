@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Device interrupts. A handler runs on its core's interrupt stack with interrupts off; it may set flags, call
-// netpoll_mark and write device registers; it takes no lock and touches no scheduler state.
+// Device interrupts. A handler runs on its core's interrupt stack with interrupts off; it may set
+// flags, call netpoll_mark and write device registers; it takes no lock and touches no scheduler
+// state.
 #ifndef KERNEL_IRQ_H
 #define KERNEL_IRQ_H
 
@@ -21,7 +22,8 @@ void irq_dispatch(int vector);
 
 // The address and data of a message-signalled interrupt that raises vector on core.
 void arch_msi_message(int vector, unsigned core, uint64_t *addr, uint32_t *data);
-// Wires global system interrupt gsi to vector on core; level or edge as given. -1 if no controller has that gsi.
+// Wires global system interrupt gsi to vector on core; level or edge as given. -1 if no controller
+// has that gsi.
 int arch_irq_route(uint32_t gsi, int vector, unsigned core, bool level, bool active_low);
 
 #endif

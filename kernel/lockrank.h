@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The one table of spinlock ranks: a core may take a lock only while it holds none of equal or higher
-// rank. Debug builds check it. LOCK_CHAN alone may be taken several times, in address order.
+// The one table of spinlock ranks: a core may take a lock only while it holds none of equal or
+// higher rank. Debug builds check it. LOCK_CHAN alone may be taken several times, in address order.
 #ifndef KERNEL_LOCKRANK_H
 #define KERNEL_LOCKRANK_H
 

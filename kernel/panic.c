@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The last report: message, where, registers, backtrace, then every goroutine. The first core to get here stops
-// the others with an interrupt that cannot be turned off, and from then on nobody takes a lock: what the
-// others held stays held. A second fault while reporting ends the report.
+// The last report: message, where, registers, backtrace, then every goroutine. The first core to
+// get here stops the others with an interrupt that cannot be turned off, and from then on nobody
+// takes a lock: what the others held stays held. A second fault while reporting ends the report.
 
 #include "kernel/panic.h"
 

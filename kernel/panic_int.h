@@ -10,7 +10,8 @@ struct trap_frame;
 
 // This core has been told to stop because another one reports. Context: the stop interrupt.
 _Noreturn void panic_stop_here(const struct trap_frame *tf);
-// Every living goroutine but one, with state, wait reason and backtrace. Context: everything else is stopped.
+// Every living goroutine but one, with state, wait reason and backtrace. Context: everything else
+// is stopped.
 void panic_print_goroutines(const struct g *except);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The cheap mark by which runtime code says "do not preempt me here". The count lives in the G, so it
-// stays right when the goroutine moves to another core between two such sections.
+// The cheap mark by which runtime code says "do not preempt me here". The count lives in the G, so
+// it stays right when the goroutine moves to another core between two such sections.
 #ifndef KERNEL_PREEMPT_H
 #define KERNEL_PREEMPT_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Console output of the kernel's own. Understands %d %i %u %x %X %p %s %c %% with 0, - and width, precision
-// on %s, and the lengths l, ll, z, t, h, hh; no floating point.
+// Console output of the kernel's own. Understands %d %i %u %x %X %p %s %c %% with 0, - and width,
+// precision on %s, and the lengths l, ll, z, t, h, hh; no floating point.
 #ifndef KERNEL_PRINT_H
 #define KERNEL_PRINT_H
 
@@ -16,7 +16,8 @@ int ksnprintf(char *buf, size_t n, const char *fmt, ...) __attribute__((format(p
 // Prints unconditionally. Context: any, also before the scheduler and while panicking.
 void kprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-// One line of the boot log, prefixed with the time since boot; silent with log=0. No newline needed.
+// One line of the boot log, prefixed with the time since boot; silent with log=0. No newline
+// needed.
 void klog(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // console.c

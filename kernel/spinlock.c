@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Test-and-set with a read-only wait. Fairness matters little: sections are short and preemption is off. The debug
-// build keeps the ranks a core holds and refuses an order that could deadlock.
+// Test-and-set with a read-only wait. Fairness matters little: sections are short and preemption is
+// off. The debug build keeps the ranks a core holds and refuses an order that could deadlock.
 
 #include "kernel/spinlock.h"
 

@@ -24,7 +24,8 @@ struct spinlock {
 
 void spin_init(struct spinlock *l, enum lock_rank rank);
 
-// Takes the lock; raises the caller's preempt_off. Context: goroutine or g0, never an interrupt handler.
+// Takes the lock; raises the caller's preempt_off. Context: goroutine or g0, never an interrupt
+// handler.
 void spin_lock(struct spinlock *l);
 bool spin_trylock(struct spinlock *l);
 

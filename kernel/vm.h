@@ -8,8 +8,9 @@
 
 // vm.c
 
-// Device registers at physical [pa, pa + len), uncached; any alignment. NULL when memory for page tables is
-// exhausted or the range is absurd. Never unmapped; mapping the same registers twice is harmless.
+// Device registers at physical [pa, pa + len), uncached; any alignment. NULL when memory for page
+// tables is exhausted or the range is absurd. Never unmapped; mapping the same registers twice is
+// harmless.
 void *vm_map_mmio(uint64_t pa, size_t len);
 
 #endif

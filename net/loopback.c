@@ -8,7 +8,7 @@
 #include "sched/netpoll.h"
 
 enum {
-    QUEUE_MAX = 1024, // frames; TCP sees more as loss
+    QUEUE_MAX = 2048, // frames; what is more is lost, as on any wire
     BUDGET = 64,
 };
 

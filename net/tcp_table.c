@@ -231,10 +231,9 @@ void tcp_batch_begin(struct tcp_core *core)
     if (likely(e & 1))
         return;
     if (unlikely(e == 0))
-        atomic_fetch_or_explicit(&cores_used, UINT64_C(1) << (core - tcp_cores), memory_order_seq_cst);
-    // Sequentially consistent: the count is seen odd before any pointer is read. pairs: TCP-EPOCH
-    atomic_store_explicit(&core->epoch, e + 1, memory_order_seq_cst);
-    atomic_thread_fence(memory_order_seq_cst);
+        atomic_fetch_or_explicit(&cores_used, UINT64_C(1) << (core - tcp_cores),
+                                 memory_order_acq_rel); /* pairs: TCP-EPOCH */
+    atomic_fetch_add_explicit(&core->epoch, 1, memory_order_acq_rel); /* pairs: TCP-EPOCH */
     core->now_ns = clock_mono_ns();
 }
 
@@ -259,12 +258,14 @@ static bool limbo_passed(void)
 
 static void limbo_look(void)
 {
-    // What was taken out of the table before is out for whoever begins a batch after this.
-    atomic_thread_fence(memory_order_seq_cst); /* pairs: TCP-EPOCH */
+    // Both sides change the count, if only by 0: a batch either began before this, and is seen, or
+    // begins after it, and sees that what was taken out of the table is out.
     limbo.inside = 0;
-    for (uint64_t m = atomic_load_explicit(&cores_used, memory_order_seq_cst); m; m &= m - 1) {
+    uint64_t m = atomic_fetch_or_explicit(&cores_used, 0, memory_order_acq_rel); /* pairs: TCP-EPOCH */
+    for (; m; m &= m - 1) {
         unsigned i = (unsigned)__builtin_ctzll(m);
-        limbo.seen[i] = atomic_load_explicit(&tcp_cores[i].epoch, memory_order_acquire);
+        limbo.seen[i] = atomic_fetch_add_explicit(&tcp_cores[i].epoch, 0,
+                                                  memory_order_acq_rel); /* pairs: TCP-EPOCH */
         if (limbo.seen[i] & 1)
             limbo.inside |= UINT64_C(1) << i;
     }

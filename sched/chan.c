@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Channels.
 //
-// A channel is a ring of elements, a queue of waiting receivers and one of waiting senders under one spinlock.
-// While no lock is held: if a receiver waits, the buffer is empty; if a sender waits, the buffer is full (capacity 0 is
-// both). So elements are received in the order of their sends. (A select may wait on both sides of a channel.)
+// A channel is a ring of elements, a queue of waiting receivers and one of waiting senders under
+// one spinlock. While no lock is held: if a receiver waits, the buffer is empty; if a sender waits,
+// the buffer is full (capacity 0 is both). So elements are received in the order of their sends. (A
+// select may wait on both sides of a channel.)
 //
-// A goroutine that waits leaves a record (struct sudog) on its own stack in the queue and parks; the lock is released
-// when it has left its stack. Whoever completes the operation takes the record off the queue, copies the
-// element straight between the two stacks (or stack and buffer) under the lock, releases the lock and readies the
-// goroutine, which runs on without looking at the channel again: so a channel may be freed by whoever
-// received its last element. One lock operation a side, no allocation.
+// A goroutine that waits leaves a record (struct sudog) on its own stack in the queue and parks;
+// the lock is released when it has left its stack. Whoever completes the operation takes the record
+// off the queue, copies the element straight between the two stacks (or stack and buffer) under the
+// lock, releases the lock and readies the goroutine, which runs on without looking at the channel
+// again: so a channel may be freed by whoever received its last element. One lock operation a side,
+// no allocation.
 //
-// Locks: LOCK_CHAN, one here; select.c holds several in the order of their addresses. Nothing is readied and no
-// panic is raised with one held.
+// Locks: LOCK_CHAN, one here; select.c holds several in the order of their addresses. Nothing is
+// readied and no panic is raised with one held.
 
 #include "sched/chan.h"
 
@@ -22,6 +24,7 @@
 #include "kernel/heap.h"
 #include "kernel/panic.h"
 #include "kernel/preempt.h"
+#include "kernel/spin_inline.h"
 #include "sched/park.h"
 #include "sched/timer.h"
 
@@ -95,7 +98,8 @@ void chan_bad_send(const struct chan *c)
     go_panic("send on closed channel");
 }
 
-// Queues the caller on q and parks until it has been served; returns success. c->lock is held, not so on return.
+// Queues the caller on q and parks until it has been served; returns success. c->lock is held, not
+// so on return.
 static bool wait_on(struct chan *c, struct waitq *q, void *elem, enum wait_reason reason)
 {
     struct sudog me;
@@ -113,45 +117,47 @@ enum outcome { WOULD_BLOCK, DONE, NOT_OPEN };
 // Inlined into the blocking and the trying call, each of which then loses most of it.
 #define HOT static inline __attribute__((always_inline))
 
-// Sends if that is possible at once. c->lock is held; it is released unless the outcome is WOULD_BLOCK.
+// Sends if that is possible at once. c->lock is held; it is released unless the outcome is
+// WOULD_BLOCK.
 HOT enum outcome send_now(struct chan *c, const void *elem)
 {
     if (unlikely(chan_state(c) != CHAN_OPEN)) {
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
         return NOT_OPEN;
     }
     struct sudog *receiver = waitq_pop(&c->recvq);
     if (receiver) {
         struct g *gp = give(c, receiver, elem);
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
         goready(gp);
         return DONE;
     }
     if (chan_count(c) < c->cap) {
         buf_put(c, elem);
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
         return DONE;
     }
     return WOULD_BLOCK;
 }
 
-// Receives if that is possible at once; NOT_OPEN: closed and drained, elem not written. As send_now.
+// Receives if that is possible at once; NOT_OPEN: closed and drained, elem not written. As
+// send_now.
 HOT enum outcome recv_now(struct chan *c, void *elem)
 {
     struct sudog *sender = waitq_pop(&c->sendq);
     if (sender) {
         struct g *gp = take(c, sender, elem);
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
         goready(gp);
         return DONE;
     }
     if (chan_count(c) > 0) {
         buf_get(c, elem);
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
         return DONE;
     }
     if (unlikely(chan_state(c) != CHAN_OPEN)) {
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
         return NOT_OPEN;
     }
     return WOULD_BLOCK;
@@ -170,7 +176,7 @@ void chan_send(struct chan *c, const void *elem)
 {
     if (unlikely(!c))
         chan_block_forever(WAIT_CHAN_SEND_NIL);
-    spin_lock(&c->lock);
+    spin_lock_inline(&c->lock);
     switch (send_now(c, elem)) {
     case DONE:
         return;
@@ -189,7 +195,7 @@ bool chan_recv(struct chan *c, void *elem)
 {
     if (unlikely(!c))
         chan_block_forever(WAIT_CHAN_RECV_NIL);
-    spin_lock(&c->lock);
+    spin_lock_inline(&c->lock);
     switch (recv_now(c, elem)) {
     case DONE:
         return true;
@@ -200,8 +206,9 @@ bool chan_recv(struct chan *c, void *elem)
     }
 }
 
-// Whether an operation would surely have had to wait at some moment during the call, without the lock. Closing
-// only ever goes one way: a channel seen open after it was seen empty (or full before) was both at once.
+// Whether an operation would surely have had to wait at some moment during the call, without the
+// lock. Closing only ever goes one way: a channel seen open after it was seen empty (or full
+// before) was both at once.
 static inline bool surely_full(const struct chan *c)
 {
     if (c->cap == 0)
@@ -220,10 +227,10 @@ static enum outcome try_send(struct chan *c, const void *elem)
 {
     if (atomic_load_explicit(&c->state, memory_order_acquire) == CHAN_OPEN && surely_full(c))
         return WOULD_BLOCK;
-    spin_lock(&c->lock);
+    spin_lock_inline(&c->lock);
     enum outcome r = send_now(c, elem);
     if (r == WOULD_BLOCK)
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
     return r;
 }
 
@@ -248,12 +255,12 @@ int chan_try_recv(struct chan *c, void *elem)
         errno = EAGAIN;
         return -1;
     }
-    spin_lock(&c->lock);
+    spin_lock_inline(&c->lock);
     switch (recv_now(c, elem)) {
     case DONE:
         return 1;
     case WOULD_BLOCK:
-        spin_unlock(&c->lock);
+        spin_unlock_inline(&c->lock);
         errno = EAGAIN;
         return -1;
     default:
@@ -278,7 +285,8 @@ int chan_recv_deadline(struct chan *c, void *elem, int64_t when)
     return chan_select_deadline(&recv, 1, when) == 0 ? recv.ok : -1;
 }
 
-// Completes everyone waiting in q as by a close and adds them to the list of whom to ready. c->lock is held.
+// Completes everyone waiting in q as by a close and adds them to the list of whom to ready. c->lock
+// is held.
 static unsigned release_all(struct chan *c, struct waitq *q, bool receivers, struct gqueue *list)
 {
     unsigned n = 0;

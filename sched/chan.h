@@ -14,8 +14,8 @@ struct select_wait {
     struct g *g;
 };
 
-// One goroutine waiting on one channel. It lies on the waiter's own stack: a stack does not move, and if it has gone
-// cold meanwhile, touching the record faults it back in at the same address.
+// One goroutine waiting on one channel. It lies on the waiter's own stack: a stack does not move,
+// and if it has gone cold meanwhile, touching the record faults it back in at the same address.
 // guard: the channel's lock while queued.
 struct sudog {
     struct g *g;
@@ -24,7 +24,7 @@ struct sudog {
     struct select_wait *wait; // NULL for a plain send or receive
     uint16_t index;           // of the select case
     bool queued;
-    bool success;             // an element was handed over; false: woken by close. Written by the waker
+    bool success;             // by the waker: an element was handed over; false: closed
 };
 
 struct waitq {
@@ -34,8 +34,9 @@ struct waitq {
 
 enum chan_state { CHAN_OPEN = 0x6f70656e, CHAN_CLOSED = 0x636c6f73, CHAN_FREED = 0x66726565 };
 
-// The first line is all that an unbuffered hand-over touches. lock guards everything but elem_size, cap, timer.
-// What the heap overwrites in a freed object are cap and elem_size, so that use after free is noticed for a while.
+// The first line is all that an unbuffered hand-over touches. lock guards everything but elem_size,
+// cap, timer. What the heap overwrites in a freed object are cap and elem_size, so that use after
+// free is noticed for a while.
 struct chan {
     size_t cap;
     size_t elem_size;
@@ -160,8 +161,8 @@ static inline struct g *give(struct chan *c, struct sudog *receiver, const void 
     return gp;
 }
 
-// Receives into *elem from a claimed sender: directly, or the oldest buffered element, whose place in the full
-// buffer the sender's takes. Returns whom to ready once no channel lock is held.
+// Receives into *elem from a claimed sender: directly, or the oldest buffered element, whose place
+// in the full buffer the sender's takes. Returns whom to ready once no channel lock is held.
 static inline struct g *take(struct chan *c, struct sudog *sender, void *elem)
 {
     struct g *gp = sender->g;
@@ -181,11 +182,13 @@ static inline struct g *take(struct chan *c, struct sudog *sender, void *elem)
 
 // A channel with an unarmed timer that chan_free disarms.
 struct chan *chan_make_timed(size_t elem_size, size_t capacity);
-// chan_try_send that drops the element if the channel is closed. Context: also g0 (timer functions).
+// chan_try_send that drops the element if the channel is closed. Context: also g0 (timer
+// functions).
 bool chan_deliver(struct chan *c, const void *elem);
 // Drops what is buffered, which nobody waits to add to.
 void chan_discard(struct chan *c);
-// Panics for a channel that is not open: "send on closed channel", or what else is wrong with it. No lock is held.
+// Panics for a channel that is not open: "send on closed channel", or what else is wrong with it.
+// No lock is held.
 _Noreturn void chan_bad_send(const struct chan *c);
 // Panics if the channel, found not open, is not merely closed. No lock is held.
 void chan_check_closed(const struct chan *c);

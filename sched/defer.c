@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Deferred calls, panics and their recovery.
 //
-// A goroutine has three lists, newest first, that only it touches: deferred calls (g->defers), active go_try calls
-// (g->tries), and unwindings under way (g->panics), one for each go_panic or go_exit that is running
-// deferred calls right now. Records of the last two lie on the goroutine's stack, in the order of their
-// age, so a go_try can tell by position which unwindings started inside it.
+// A goroutine has three lists, newest first, that only it touches: deferred calls (g->defers),
+// active go_try calls (g->tries), and unwindings under way (g->panics), one for each go_panic or
+// go_exit that is running deferred calls right now. Records of the last two lie on the goroutine's
+// stack, in the order of their age, so a go_try can tell by position which unwindings started
+// inside it.
 //
-// go_panic runs the deferred calls registered inside the innermost go_try, on top of the stack as it is, and then
-// jumps to that go_try. A deferred call that panics starts another go_panic, which goes on where the first
-// was; the first never continues. Without a go_try all deferred calls run and the machine ends, all
-// panics that led there printed oldest first.
+// go_panic runs the deferred calls registered inside the innermost go_try, on top of the stack as
+// it is, and then jumps to that go_try. A deferred call that panics starts another go_panic, which
+// goes on where the first was; the first never continues. Without a go_try all deferred calls run
+// and the machine ends, all panics that led there printed oldest first.
 //
-// go_exit cannot be stopped by a go_try. It runs all deferred calls, leaving each go_try behind when the calls inside
-// it are done. If one of them panics and a go_try catches it, that go_try finds the exit among the unwindings
-// that started inside it and resumes the exit instead of returning.
+// go_exit cannot be stopped by a go_try. It runs all deferred calls, leaving each go_try behind
+// when the calls inside it are done. If one of them panics and a go_try catches it, that go_try
+// finds the exit among the unwindings that started inside it and resumes the exit instead of
+// returning.
 
 #include "sched/defer.h"
 
@@ -155,7 +157,8 @@ static _Noreturn void die(const struct unwind *newest)
     fatal_panic("%s", text);
 }
 
-// Everything that started inside tf is over. To be done before the jump, which gives up the stack they lie on.
+// Everything that started inside tf is over. To be done before the jump, which gives up the stack
+// they lie on.
 static void leave_unwindings(struct g *gp, struct try_frame *tf)
 {
     tf->exiting = false;

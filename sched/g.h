@@ -2,8 +2,8 @@
 // G, M and P: a goroutine, a core, and the right to run goroutines.
 //
 // Ownership follows Go's runtime. A G's status says who may touch it (see enum g_status). An M is a
-// core and never goes away. A P belongs to the M whose m->p points at it; a P in the idle mask belongs
-// to nobody and is taken by clearing its bit.
+// core and never goes away. A P belongs to the M whose m->p points at it; a P in the idle mask
+// belongs to nobody and is taken by clearing its bit.
 #ifndef SCHED_G_H
 #define SCHED_G_H
 
@@ -73,7 +73,7 @@ struct g {
     struct m *m;         // 16: the core that runs it, NULL otherwise
 
     // Written by the running goroutine itself and by interrupts on its core.
-    uint32_t preempt_off;  // 24: > 0: may not be preempted. Nesting count; legal to raise at any time
+    uint32_t preempt_off;  // 24: > 0: may not be preempted. Legal to raise at any time
     _Atomic(bool) preempt_pending; // 28: must yield when preempt_off reaches 0. Legal to set late
 
     _Atomic(uint32_t) status;      // enum g_status; the owner's to change, compare-and-swap
@@ -152,8 +152,8 @@ struct p {
 };
 
 struct m {
-    // Look at timers and the network soon. Legal to set at any time, by interrupts and by other cores; cleared by the M
-    // before it looks. Read by arch_gogo at this offset.
+    // Look at timers and the network soon. Legal to set at any time, by interrupts and by other
+    // cores; cleared by the M before it looks. Read by arch_gogo at this offset.
     _Atomic(bool) resched; // 0
     uint32_t id; // core number, 0 is the boot core
     struct g *g0;

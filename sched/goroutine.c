@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The life of a goroutine: go, its first instruction, its end.
 //
-// A G and its stack are never given back to the page level: a dead G keeps its stack warm on a per-P free list,
-// from which go takes it without a lock. Lists longer than GFREE_MAX move half to a global list. Gs with a stack
-// of another class than the default live on that class's global list only.
+// A G and its stack are never given back to the page level: a dead G keeps its stack warm on a
+// per-P free list, from which go takes it without a lock. Lists longer than GFREE_MAX move half to
+// a global list. Gs with a stack of another class than the default live on that class's global list
+// only.
 
 #include <heddle/go.h>
 

@@ -2,30 +2,33 @@
 // Idle Ms and Ps, and how they are woken. The protocol that loses no wake-up:
 //
 //   submitter: (1) publishes the work: runq tail or runnext, global_len, a poller's pending mark
-//              (2) reads idle_p and nmspinning, and wakes an M if there is a P for it and nobody is looking
+//              (2) reads idle_p and nmspinning; wakes an M if there is a P for it and nobody looks
 //   sleeper:   (1) sets its bit in idle_m, then in idle_p; stops spinning
-//              (2) reads every queue, pending mark and the due timers, and sleeps only if there is nothing
+//              (2) reads every queue, pending mark and due timer; sleeps only if there is nothing
 //
-// All four accesses are sequentially consistent, so at least one of the two sees the other's first step. What
-// a spinning M may miss, it finds in its own step 2 after it stopped spinning: whoever saw nmspinning > 0 had
-// published before that.
+// All four accesses are sequentially consistent, so at least one of the two sees the other's first
+// step. What a spinning M may miss, it finds in its own step 2 after it stopped spinning: whoever
+// saw nmspinning > 0 had published before that.
 //
-// Wakes in vain: two goroutines that only hand a token back and forth always leave one runnable for a moment, and
-// a core woken for it finds nothing. Each search that fails makes sched.quiet_until_ns later, doubling up to
-// QUIET_MAX_NS; until then wakep only arms its own core's timer for that moment and looks again then. A
-// search that succeeds ends it. So work that stays queued waits at most that long for a sleeping core.
+// Wakes in vain: two goroutines that only hand a token back and forth always leave one runnable for
+// a moment, and a core woken for it finds nothing. Each search that fails makes
+// sched.quiet_until_ns later, doubling up to QUIET_MAX_NS; until then wakep only arms its own
+// core's timer for that moment and looks again then. A search that succeeds ends it. So work that
+// stays queued waits at most that long for a sleeping core.
 //
-// Between step 2 and the halt, an interrupt may announce work: the last look at nextp, resched and pending
-// is with interrupts off, and arch_idle turns them on and sleeps in one step.
+// Between step 2 and the halt, an interrupt may announce work: the last look at nextp, resched and
+// pending is with interrupts off, and arch_idle turns them on and sleeps in one step.
 //
-// Claims: an idle M or P is taken by clearing its bit; whoever clears it owns it. An M whose bit a waker cleared
-// waits for nextp, which the waker is about to store. The bit of M n is set before that of the P it
-// releases, so whoever takes the P finds its guard. A P's guard is the M that last held it: while the P is idle, that
-// M keeps its core's timer armed for the P's timers, asleep or running another P, and runs what is due.
+// Claims: an idle M or P is taken by clearing its bit; whoever clears it owns it. An M whose bit a
+// waker cleared waits for nextp, which the waker is about to store. The bit of M n is set before
+// that of the P it releases, so whoever takes the P finds its guard. A P's guard is the M that last
+// held it: while the P is idle, that M keeps its core's timer armed for the P's timers, asleep or
+// running another P, and runs what is due.
 
 #include "sched/sched.h"
 
 #include "kernel/clock.h"
+#include "kernel/page.h"
 #include "kernel/panic.h"
 #include "sched/netpoll.h"
 #include "sched/timer.h"
@@ -39,7 +42,8 @@ unsigned pidle_count(void)
         atomic_load_explicit(&sched.idle_p, memory_order_relaxed));
 }
 
-// Clears bit n if it is set: the claim. Acquire: what the releaser of the M or P left. pairs: IDLE-CLAIM
+// Clears bit n if it is set: the claim. Acquire: what the releaser of the M or P left. pairs:
+// IDLE-CLAIM
 static bool claim(_Atomic(uint64_t) *mask, unsigned n)
 {
     uint64_t bit = (uint64_t)1 << n;
@@ -133,7 +137,8 @@ void searched_with_success(void)
     atomic_store_explicit(&sched.quiet_until_ns, 0, memory_order_relaxed);
 }
 
-// Claims an idle P and an M for it and sends the M off to look for work; false if there is no such pair.
+// Claims an idle P and an M for it and sends the M off to look for work; false if there is no such
+// pair.
 static bool wake_pair(void)
 {
     struct p *p = pidle_get(NULL);
@@ -153,10 +158,10 @@ static bool wake_pair(void)
     return true;
 }
 
-// While this M holds the claim to nmspinning, or a P it may have to put back, it hides both from others, who then rely
-// on it: an M that found no P goes to sleep, a submitter that saw nmspinning > 0 does not wake anybody. So after
-// giving back it looks again, until one of the two masks is empty.
-// Context: not preemptible; also from the timer interrupt, as all it does is atomic claims.
+// While this M holds the claim to nmspinning, or a P it may have to put back, it hides both from
+// others, who then rely on it: an M that found no P goes to sleep, a submitter that saw nmspinning
+// > 0 does not wake anybody. So after giving back it looks again, until one of the two masks is
+// empty. Context: not preemptible; also from the timer interrupt, as all it does is atomic claims.
 static __attribute__((noinline)) void wake_one(void)
 {
     if (quiet())
@@ -213,7 +218,8 @@ static bool work_published(struct m *m)
     return guarded_next(m) <= clock_mono_ns();
 }
 
-// Takes the P that a waker handed over, waiting for the short while between its claim and its store.
+// Takes the P that a waker handed over, waiting for the short while between its claim and its
+// store.
 static void take_nextp(struct m *m)
 {
     struct p *p;
@@ -224,8 +230,8 @@ static void take_nextp(struct m *m)
     acquirep(m, p);
 }
 
-// The M saw work. It leaves the idle set by itself and takes a P; false if there is no P for it, in which case
-// it is idle again and the Ms that hold the Ps will find the work.
+// The M saw work. It leaves the idle set by itself and takes a P; false if there is no P for it, in
+// which case it is idle again and the Ms that hold the Ps will find the work.
 static bool unidle(struct m *m)
 {
     struct p *p;
@@ -236,8 +242,8 @@ static bool unidle(struct m *m)
         }
         if ((p = pidle_get(m->oldp)) != NULL)
             break;
-        // A waker may have carried the P about meanwhile and put it back as it found no M: one of the two sees
-        // the other's bit. The other half is in wake_one.
+        // A waker may have carried the P about meanwhile and put it back as it found no M: one of
+        // the two sees the other's bit. The other half is in wake_one.
         atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
         if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) == 0)
             return false;
@@ -274,6 +280,9 @@ static void sleep_once(struct m *m)
 static void sleep_until_p(struct m *m)
 {
     for (;;) {
+        // Memory has run out somewhere and this core has some to give back.
+        if (!atomic_load_explicit(&page_reserve_full[m->id], memory_order_relaxed))
+            page_reserve_refill();
         if (work_published(m)) {
             if (unidle(m))
                 return;
@@ -309,6 +318,13 @@ void stop_m(struct m *m)
         searched_in_vain();
     }
     sleep_until_p(m);
+}
+
+void wake_sleepers(void)
+{
+    uint64_t mask = atomic_load_explicit(&sched.idle_m, memory_order_relaxed);
+    for (; mask; mask &= mask - 1)
+        arch_send_ipi((unsigned)__builtin_ctzll(mask), IPI_WAKE);
 }
 
 void m_main(void)

@@ -5,6 +5,7 @@
 
 #include "kernel/cmdline.h"
 #include "kernel/heap.h"
+#include "kernel/page.h"
 #include "kernel/panic.h"
 #include "kernel/print.h"
 #include "sched/sched.h"
@@ -72,6 +73,7 @@ void sched_init(unsigned cores)
     }
     sched.n_m = 1;
     set_p_count(1);
+    page_on_pressure_wake(wake_sleepers);
     acquirep(&ms[0], ps[0]);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The list of pollers and who polls them. A marker sets `pending` and then sees to it that somebody looks; a core
-// that polls holds `busy`, clears `pending` before it polls and looks at it again after it has let go of `busy`.
-// So a mark made while a poll ends is seen by the poller or by the marker's core. All of these accesses are
-// sequentially consistent, as one half of the wake-up protocol in idle.c.
+// The list of pollers and who polls them. A marker sets `pending` and then sees to it that somebody
+// looks; a core that polls holds `busy`, clears `pending` before it polls and looks at it again
+// after it has let go of `busy`. So a mark made while a poll ends is seen by the poller or by the
+// marker's core. All of these accesses are sequentially consistent, as one half of the wake-up
+// protocol in idle.c.
 
 #include "sched/netpoll.h"
 
@@ -77,7 +78,8 @@ bool netpoll(void)
     for (; pl; pl = pl->next)
         if (wants_poll(pl))
             did |= poll_one(pl);
-    // A poll is bounded so that goroutines run in between; what is still pending is announced again a little later.
+    // A poll is bounded so that goroutines run in between; what is still pending is announced again
+    // a little later.
     if (netpoll_pending())
         preempt_arm(getg()->m, clock_mono_ns() + REPOLL_NS);
     return did;

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Where devices meet the scheduler. An interrupt handler only marks its poller and masks its source; a
-// core in its find-work path, or about to sleep, polls.
+// Where devices meet the scheduler. An interrupt handler only marks its poller and masks its
+// source; a core in its find-work path, or about to sleep, polls.
 #ifndef SCHED_NETPOLL_H
 #define SCHED_NETPOLL_H
 
 #include "sched/g.h"
 
 struct poller {
-    // Polls the source with a bound on its work; readies goroutines with goready_tail. When it has drained
-    // the source it re-enables the source's interrupt and looks once more; true: work is left, poll again.
-    // Context: g0 with a P; never two cores at once for one poller (netpoll holds `busy`).
+    // Polls the source with a bound on its work; readies goroutines with goready_tail. When it has
+    // drained the source it re-enables the source's interrupt and looks once more; true: work is
+    // left, poll again. Context: g0 with a P; never two cores at once for one poller (netpoll holds
+    // `busy`).
     bool (*poll)(struct poller *pl);
     void *ctx;
     const char *name;
     _Atomic(uint32_t) busy;    // 1 while a core polls it. pairs: POLLER-BUSY
-    _Atomic(uint32_t) pending; // legal to set at any time, by interrupts too; must be set when there is work
+    _Atomic(uint32_t) pending; // legal to set at any time; must be set when there is work
     struct poller *next;       // list, set once at registration
 };
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Park and ready.
 //
-// A goroutine parks in two steps: on its own stack it goes to g0; on g0, once its registers are saved and its state
-// is G_WAITING, commit makes it visible to whoever will wake it (by releasing the lock of the wait queue it is on).
-// So goready never sees a goroutine that is still running. The lock's release and acquire order the saved
-// context before its use on another core.
+// A goroutine parks in two steps: on its own stack it goes to g0; on g0, once its registers are
+// saved and its state is G_WAITING, commit makes it visible to whoever will wake it (by releasing
+// the lock of the wait queue it is on). So goready never sees a goroutine that is still running.
+// The lock's release and acquire order the saved context before its use on another core.
 
 #include "sched/park.h"
 
@@ -79,7 +79,8 @@ static void park_m(struct g *gp)
 
 void gopark(park_commit_fn *commit, void *arg, enum wait_reason reason)
 {
-    // The commit function travels in the M, so the goroutine may not change Ms before park_m has read it.
+    // The commit function travels in the M, so the goroutine may not change Ms before park_m has
+    // read it.
     preempt_disable();
     struct g *gp = getg();
     struct m *m = gp->m;

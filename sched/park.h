@@ -7,17 +7,19 @@
 
 // park.c
 
-// Runs on g0 once gp is G_WAITING and off its stack; from the moment it publishes gp (releases the lock
-// that guards its wait queue) gp may run elsewhere and must not be touched. False: gp runs on at once.
+// Runs on g0 once gp is G_WAITING and off its stack; from the moment it publishes gp (releases the
+// lock that guards its wait queue) gp may run elsewhere and must not be touched. False: gp runs on
+// at once.
 typedef bool park_commit_fn(struct g *gp, void *arg);
 
-// Parks the calling goroutine. Locks it holds are released by commit with spin_unlock_g; it must hold none
-// that commit does not release. With a NULL commit nobody knows of it: it waits for ever. Returns when some other party has called goready on it.
-// Context: a goroutine, not g0, not an interrupt handler.
+// Parks the calling goroutine. Locks it holds are released by commit with spin_unlock_g; it must
+// hold none that commit does not release. With a NULL commit nobody knows of it: it waits for ever.
+// Returns when some other party has called goready on it. Context: a goroutine, not g0, not an
+// interrupt handler.
 void gopark(park_commit_fn *commit, void *arg, enum wait_reason reason);
 
-// The common case: the caller holds exactly *l, has put itself on a wait queue guarded by it, and waits.
-// The lock is not held on return.
+// The common case: the caller holds exactly *l, has put itself on a wait queue guarded by it, and
+// waits. The lock is not held on return.
 void goparkunlock(struct spinlock *l, enum wait_reason reason);
 
 // Makes a G_WAITING goroutine runnable on the calling core's P, to run next there (runnext).
@@ -25,7 +27,8 @@ void goparkunlock(struct spinlock *l, enum wait_reason reason);
 // Context: goroutine or g0 with a P (netpoll, timer functions); never an interrupt handler.
 void goready(struct g *gp);
 
-// The same, but at the end of the local run queue: for the network and timers, which ready many at once.
+// The same, but at the end of the local run queue: for the network and timers, which ready many at
+// once.
 void goready_tail(struct g *gp);
 
 const char *wait_reason_name(enum wait_reason r);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Preemption. One hardware timer per core serves both the slice and the P's timers; it is armed for the
-// earlier and only moved forward, so a spurious early interrupt is possible and harmless.
+// Preemption. One hardware timer per core serves both the slice and the P's timers; it is armed for
+// the earlier and only moved forward, so a spurious early interrupt is possible and harmless.
 //
-// Slice: while goroutines run, a tick comes every slice_ns. A goroutine that ran through a whole tick interval (the
-// P's schedtick has not moved) has used up its slice: it is stopped after one to two slices, and the context switch
-// itself never touches a clock. On a core without a P the tick dies out by itself.
+// Slice: while goroutines run, a tick comes every slice_ns. A goroutine that ran through a whole
+// tick interval (the P's schedtick has not moved) has used up its slice: it is stopped after one to
+// two slices, and the context switch itself never touches a clock. On a core without a P the tick
+// dies out by itself.
 //
-// An interrupt stops a goroutine only if preempt_off is 0; otherwise it leaves preempt_pending, and the
-// outermost preempt_enable yields. Handlers run with interrupts off, so on one core none of this races; what
-// another core may do is set resched and send IPI_WAKE.
+// An interrupt stops a goroutine only if preempt_off is 0; otherwise it leaves preempt_pending, and
+// the outermost preempt_enable yields. Handlers run with interrupts off, so on one core none of
+// this races; what another core may do is set resched and send IPI_WAKE.
 
 #include "sched/sched.h"
 
@@ -38,8 +39,8 @@ void preempt_start_tick(struct m *m, struct p *p)
     arch_irq_restore(on);
 }
 
-// Arms for the next tick or timer. A timer that is due already, or a poller that is marked, is the scheduler's
-// business.
+// Arms for the next tick or timer. A timer that is due already, or a poller that is marked, is the
+// scheduler's business.
 static void rearm(struct m *m, int64_t now)
 {
     int64_t next = m->tick_ns;
@@ -65,8 +66,8 @@ void preempt_timer_irq(void)
     if (now >= m->tick_ns) {
         m->tick_ns = INT64_MAX;
         struct p *p = m->p;
-        // Only without a P may the tick end: were it to end on a g0 that is about to resume a goroutine and has looked
-        // at tick_ns already, that goroutine would run for ever.
+        // Only without a P may the tick end: were it to end on a g0 that is about to resume a
+        // goroutine and has looked at tick_ns already, that goroutine would run for ever.
         if (p) {
             if (gp != m->g0 && p->schedtick == m->tick_seen) {
                 m->slice_over = true;
@@ -104,8 +105,8 @@ bool preempt_irq_exit(void)
     return true;
 }
 
-// A goroutine that used up its slice goes to the end of the global queue; one stopped for a device or a
-// timer goes behind what they ready.
+// A goroutine that used up its slice goes to the end of the global queue; one stopped for a device
+// or a timer goes behind what they ready.
 void preempt_m(struct g *gp)
 {
     struct m *m = getg()->m;
@@ -135,7 +136,8 @@ void preempt_park(void)
 void preempt_yield(void)
 {
     struct g *gp = getg();
-    // g0 is never preempted, and a goroutine without a P (between go_block_enter and exit) has none to give up.
+    // g0 is never preempted, and a goroutine without a P (between go_block_enter and exit) has none
+    // to give up.
     if (gp->m == NULL || gp == gp->m->g0 || gp->m->p == NULL)
         return;
     arch_mcall(preempt_m);

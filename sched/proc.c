@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The schedule loop: what an M does on its g0 between two goroutines.
 //
-// Order of looking for work, as in Go: every 61st time the global queue first; then runnext and the local ring;
-// then the global queue, the network, other Ps. A device or a due timer announces itself in m->resched, and
-// then the network and the timers are looked at before the local queue, so that what they ready waits for
-// no queue of hogs but only for its turn in the ring.
+// Order of looking for work, as in Go: every 61st time the global queue first; then runnext and the
+// local ring; then the global queue, the network, other Ps. A device or a due timer announces
+// itself in m->resched, and then the network and the timers are looked at before the local queue,
+// so that what they ready waits for no queue of hogs but only for its turn in the ring.
 //
-// Everything here runs on g0 with interrupts on. Interrupt handlers never touch a queue, a P or a G's state.
+// Everything here runs on g0 with interrupts on. Interrupt handlers never touch a queue, a P or a
+// G's state.
 
 #include "sched/sched.h"
 
@@ -91,7 +92,8 @@ struct g *globrunq_get(struct p *p, uint32_t max)
 bool sched_poll(struct m *m, struct p *p)
 {
     bool did = false;
-    // What is announced after this is looked at after this: the exchange keeps the loads below behind it.
+    // What is announced after this is looked at after this: the exchange keeps the loads below
+    // behind it.
     atomic_exchange_explicit(&m->resched, false, memory_order_seq_cst);
     int64_t next = MIN(timers_next(p), guarded_next(m));
     if (next != INT64_MAX) {
@@ -118,8 +120,8 @@ static void stop_spinning(struct m *m)
         throw("stop_spinning: no M was counted as spinning");
 }
 
-// The last spinning M to find work wakes another to look on: so all Ps come up one by one while there is work,
-// and no more than one is awake in vain.
+// The last spinning M to find work wakes another to look on: so all Ps come up one by one while
+// there is work, and no more than one is awake in vain.
 static __attribute__((noinline)) void found_while_spinning(struct m *m)
 {
     stop_spinning(m);
@@ -127,8 +129,8 @@ static __attribute__((noinline)) void found_while_spinning(struct m *m)
     wakep();
 }
 
-// One pass over the other Ps in random order: from a random start in steps that share no factor with their number.
-// On the last pass also their timers and runnext.
+// One pass over the other Ps in random order: from a random start in steps that share no factor
+// with their number. On the last pass also their timers and runnext.
 static struct g *steal_round(struct m *m, struct p *p, bool last)
 {
     uint32_t n = sched.n_p;
@@ -175,7 +177,8 @@ static __attribute__((noinline)) struct g *steal_work(struct m *m, struct p *p)
     return NULL;
 }
 
-// Finds a goroutine to run; sleeps until there is one. The M holds a P before and after, not always the same.
+// Finds a goroutine to run; sleeps until there is one. The M holds a P before and after, not always
+// the same.
 static __attribute__((noinline)) struct g *find_runnable(struct m *m, bool *inherit)
 {
     for (;;) {
@@ -192,8 +195,8 @@ static __attribute__((noinline)) struct g *find_runnable(struct m *m, bool *inhe
     }
 }
 
-// *inherit: the goroutine was readied by the one before it and runs on in its slice, so that two which keep waking
-// each other do not keep everybody else from running.
+// *inherit: the goroutine was readied by the one before it and runs on in its slice, so that two
+// which keep waking each other do not keep everybody else from running.
 static struct g *pick(struct m *m, bool *inherit)
 {
     struct p *p = m->p;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The run queue of a P: a ring of RUNQ_SIZE Gs and a slot in front of it, runnext.
 //
-// The owner alone moves tail; owner and thieves move head by compare-and-swap. A slot between head and tail
-// is stable until head passes it, so a thief copies first and claims afterwards; when its claim fails,
-// the copies mean nothing. head and tail only grow (mod 2^32); tail - head never exceeds RUNQ_SIZE.
+// The owner alone moves tail; owner and thieves move head by compare-and-swap. A slot between head
+// and tail is stable until head passes it, so a thief copies first and claims afterwards; when its
+// claim fails, the copies mean nothing. head and tail only grow (mod 2^32); tail - head never
+// exceeds RUNQ_SIZE.
 //
-// runnext is exchanged by the owner and by thieves that found nothing else. Its exchange in runq_put is
-// sequentially consistent, as is the tail store: they are the "work is published" half of the wake-up protocol
-// in idle.c.
+// runnext is exchanged by the owner and by thieves that found nothing else. Its exchange in
+// runq_put is sequentially consistent, as is the tail store: they are the "work is published" half
+// of the wake-up protocol in idle.c.
 //
-// Rejected: a Chase-Lev deque (last in, first out starves; stealing one at a time), a lock per queue (a thief
-// would hold up the owner).
+// Rejected: a Chase-Lev deque (last in, first out starves; stealing one at a time), a lock per
+// queue (a thief would hold up the owner).
 
 #include "kernel/clock.h"
 #include "sched/sched.h"
@@ -25,7 +26,8 @@ static inline _Atomic(struct g *) *slot(struct runq *q, uint32_t i)
 }
 
 // Moves half of the full ring and gp to the global queue; false if thieves made room meanwhile.
-static __attribute__((noinline)) bool put_slow(struct runq *q, struct g *gp, uint32_t head, uint32_t tail)
+static __attribute__((noinline)) bool put_slow(struct runq *q, struct g *gp, uint32_t head,
+                                               uint32_t tail)
 {
     struct g *batch[RUNQ_SIZE / 2 + 1];
     uint32_t n = (tail - head) / 2;
@@ -101,8 +103,9 @@ struct g *runq_get(struct p *p, bool *was_next)
     }
 }
 
-// runnext of a P whose goroutine is about to stop will run there in a moment, its data warm; stolen, it would cost both
-// cores. Waits for as long as the victim keeps switching; NULL, or the goroutine that has waited in vain.
+// runnext of a P whose goroutine is about to stop will run there in a moment, its data warm;
+// stolen, it would cost both cores. Waits for as long as the victim keeps switching; NULL, or the
+// goroutine that has waited in vain.
 static struct g *grab_next(struct p *victim)
 {
     struct runq *q = &victim->runq;
@@ -121,7 +124,8 @@ static struct g *grab_next(struct p *victim)
     return atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
 }
 
-// Copies half of victim's ring behind p's tail without publishing it; returns how many. Context: owner of p.
+// Copies half of victim's ring behind p's tail without publishing it; returns how many. Context:
+// owner of p.
 static uint32_t grab(struct p *p, struct p *victim, uint32_t my_tail, bool take_next)
 {
     struct runq *q = &victim->runq;
@@ -169,8 +173,8 @@ struct g *runq_steal(struct p *p, struct p *victim, bool take_next)
     return gp;
 }
 
-// A hint for anybody; exact for the owner. Sequentially consistent loads: the "look once more" half of the
-// wake-up protocol. Reads head, tail and runnext until they belong together.
+// A hint for anybody; exact for the owner. Sequentially consistent loads: the "look once more" half
+// of the wake-up protocol. Reads head, tail and runnext until they belong together.
 bool runq_empty(struct p *p)
 {
     struct runq *q = &p->runq;

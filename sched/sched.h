@@ -24,7 +24,8 @@ struct sched {
     _Atomic(uint64_t) idle_p;
     _Atomic(uint32_t) nmspinning; // Ms looking for work; at most half the busy Ps
 
-    // How long wakep holds back after searches in vain, and until when. Hints, written by any M. See idle.c.
+    // How long wakep holds back after searches in vain, and until when. Hints, written by any M.
+    // See idle.c.
     _Atomic(int64_t) quiet_ns;
     _Atomic(int64_t) quiet_until_ns;
 
@@ -49,7 +50,8 @@ static inline void count(_Atomic(uint64_t) *n)
 _Noreturn void schedule(void);
 // Runs gp on this M. Context: g0 with a P; gp is G_RUNNABLE and on no queue.
 _Noreturn void execute(struct g *gp, bool inherit_slice);
-// Looks at the timers and at what devices announced; true if it may have readied something. Context: g0 with p.
+// Looks at the timers and at what devices announced; true if it may have readied something.
+// Context: g0 with p.
 bool sched_poll(struct m *m, struct p *p);
 _Noreturn void g_bad_status(const struct g *gp, enum g_status from, enum g_status to);
 
@@ -69,13 +71,16 @@ static inline void dropg(struct m *m, struct g *gp)
 }
 void globrunq_put(struct g *gp);
 void globrunq_put_list(struct gqueue *q, uint32_t n);
-// Takes a fair share of the global queue: one is returned, the rest go to p's queue (at most max, 0 for half a ring).
+// Takes a fair share of the global queue: one is returned, the rest go to p's queue (at most max, 0
+// for half a ring).
 struct g *globrunq_get(struct p *p, uint32_t max);
 
 // idle.c
 
 // If an idle P exists and nobody is looking for work, wakes an M to look.
 void wakep(void);
+// Has every sleeping M look round once: for memory pressure. Context: any.
+void wake_sleepers(void);
 // Told by an M that looked for work and found some.
 void searched_with_success(void);
 // When the earliest timer of the idle Ps is due that m guards; INT64_MAX: none. Context: any.
@@ -95,7 +100,8 @@ unsigned pidle_count(void);
 
 void runq_put(struct p *p, struct g *gp, bool next);
 struct g *runq_get(struct p *p, bool *was_next);
-// Steals half of victim's queue into p's; one of them is returned. take_next: also runnext if there is nothing else.
+// Steals half of victim's queue into p's; one of them is returned. take_next: also runnext if there
+// is nothing else.
 struct g *runq_steal(struct p *p, struct p *victim, bool take_next);
 bool runq_empty(struct p *p);
 uint32_t runq_len(struct p *p);
@@ -121,22 +127,31 @@ void preempt_start_tick(struct m *m, struct p *p);
 // goroutine.c
 
 struct g *g_new(size_t stack_max);
-// A goroutine that starts fn(arg) when scheduled; NULL when memory is exhausted. Context: goroutine or g0 with a P.
-struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *arg, bool is_system);
+// A goroutine that starts fn(arg) when scheduled; NULL when memory is exhausted. Context: goroutine
+// or g0 with a P.
+struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *arg,
+                  bool is_system);
 struct g *g_all(void); // first of all Gs; next by all_next
 // Set by libc: called by a goroutine that ends, on its own stack.
 extern void (*sched_goroutine_exit_hook)(struct g *gp);
 
 // stack.c
 
-// Reserves a stack of the smallest class of at least max bytes and commits its top page. False: no memory.
+// Reserves a stack of the smallest class of at least max bytes and commits its top page. False: no
+// memory.
 bool stack_alloc(struct g *gp, size_t max);
 #define STACK_DEFAULT ((size_t)256 << 10)
 unsigned stack_class_of(size_t max);
 // The page-fault handler's question. STACK_FAULT_GROWN: the access may be repeated.
-enum stack_fault { STACK_FAULT_NOT_STACK, STACK_FAULT_GROWN, STACK_FAULT_OVERFLOW, STACK_FAULT_NO_MEMORY };
+enum stack_fault {
+    STACK_FAULT_NOT_STACK,
+    STACK_FAULT_GROWN,
+    STACK_FAULT_OVERFLOW,
+    STACK_FAULT_NO_MEMORY,
+};
 enum stack_fault stack_fault(uintptr_t va);
-// A stack of n committed pages for the kernel itself with an unmapped page below; returns its top, 0 if no memory.
+// A stack of n committed pages for the kernel itself with an unmapped page below; returns its top,
+// 0 if no memory.
 uintptr_t stack_alloc_kernel(unsigned pages);
 
 // netpoll.c: see sched/netpoll.h

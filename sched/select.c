@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Select: waiting on several channels at once.
 //
-// Pass 1 takes the locks of all channels in the order of their addresses and looks at the cases in random order; one
-// that can run, runs. Pass 2 queues a record for each case and parks; the locks are released once the goroutine
-// has left its stack. Pass 3, woken, takes the records that did not win off their queues.
+// Pass 1 takes the locks of all channels in the order of their addresses and looks at the cases in
+// random order; one that can run, runs. Pass 2 queues a record for each case and parks; the locks
+// are released once the goroutine has left its stack. Pass 3, woken, takes the records that did not
+// win off their queues.
 //
-// A goroutine waiting in many queues is woken once: whoever finds one of its records claims struct select_wait
-// (waitq_pop), and a record whose goroutine is claimed already is dropped. A deadline is one more party that may
-// claim: its timer lies with the records on the waiter's stack.
+// A goroutine waiting in many queues is woken once: whoever finds one of its records claims struct
+// select_wait (waitq_pop), and a record whose goroutine is claimed already is dropped. A deadline
+// is one more party that may claim: its timer lies with the records on the waiter's stack.
 //
-// When the records may go: pass 3 takes the lock of every record but the winner's, even if the record is no longer
-// queued, since another core may hold that lock while it looks at a record it lost. The winner's waker has
-// released its lock before it readied the goroutine. For the same reason the commit function may go on using
-// the goroutine's stack until it has released its last lock, and not after that.
+// When the records may go: pass 3 takes the lock of every record but the winner's, even if the
+// record is no longer queued, since another core may hold that lock while it looks at a record it
+// lost. The winner's waker has released its lock before it readied the goroutine. For the same
+// reason the commit function may go on using the goroutine's stack until it has released its last
+// lock, and not after that.
 //
-// Parking with several locks: spin_unlock_g would count down the goroutine's preempt_off one by one, but after the
-// first release (or once the timer is armed) it may run on another core and use that count itself. So commit first
-// moves the whole count to g0 and then releases as g0.
+// Parking with several locks: spin_unlock_g would count down the goroutine's preempt_off one by
+// one, but after the first release (or once the timer is armed) it may run on another core and use
+// that count itself. So commit first moves the whole count to g0 and then releases as g0.
 //
 // Locks: several LOCK_CHAN in address order, LOCK_TIMERS inside them.
 
@@ -28,6 +30,7 @@
 #include "kernel/heap.h"
 #include "kernel/panic.h"
 #include "kernel/preempt.h"
+#include "kernel/spin_inline.h"
 #include "sched/chan.h"
 #include "sched/park.h"
 #include "sched/sched.h"
@@ -37,108 +40,109 @@ enum { CASES_MAX = 65535, CASES_ON_STACK = 32 };
 
 struct selection {
     struct chan_case *cases;
-    unsigned n;            // cases that have a channel, in poll
-    unsigned n_locks;      // distinct channels, in locks
-    uint16_t *poll;        // indices of cases in random order
-    uint16_t *locks;       // one case of each channel, by address
-    struct sudog *sudogs;  // one for each of poll, in the same order
-    int64_t deadline_ns;   // INT64_MAX: none
-    struct chan *bad;      // result: the case sends on this channel, which is not open
+    unsigned n;           // cases that have a channel, in poll
+    unsigned n_locks;     // distinct channels, in locks
+    struct chan **locks;  // by address
+    struct sudog *sudogs; // one for each of poll, in the same order
+    uint16_t *poll;       // indices of cases in random order
+    int64_t deadline_ns;  // INT64_MAX: none
+    struct chan *bad;     // result: the case sends on this channel, which is not open
     struct select_wait wait;
     struct timer timer;
 };
 
-static inline struct chan *chan_of(const struct selection *s, unsigned i)
+static inline bool before(const struct chan *a, const struct chan *b)
 {
-    return s->cases[i].c;
+    return (uintptr_t)a < (uintptr_t)b;
 }
 
-static bool lock_before(const struct selection *s, unsigned a, unsigned b)
+static void sift_down(struct chan **a, unsigned at, unsigned n)
 {
-    return (uintptr_t)chan_of(s, a) < (uintptr_t)chan_of(s, b);
-}
-
-static void sift_down(struct selection *s, uint16_t *a, unsigned at, unsigned n)
-{
-    uint16_t x = a[at];
+    struct chan *x = a[at];
     for (unsigned child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && lock_before(s, a[child], a[child + 1]))
+        if (child + 1 < n && before(a[child], a[child + 1]))
             child++;
-        if (!lock_before(s, x, a[child]))
+        if (!before(x, a[child]))
             break;
         a[at] = a[child];
     }
     a[at] = x;
 }
 
-// Few cases by insertion, many by heap sort: no extra memory and never quadratic in thousands.
-static void sort_locks(struct selection *s, uint16_t *a, unsigned n)
+// Few by insertion, many by heap sort: no extra memory and never quadratic in thousands.
+static void sort_locks(struct chan **a, unsigned n)
 {
     if (n <= 12) {
         for (unsigned i = 1; i < n; i++) {
-            uint16_t x = a[i];
+            struct chan *x = a[i];
             unsigned j = i;
-            for (; j > 0 && lock_before(s, x, a[j - 1]); j--)
+            for (; j > 0 && before(x, a[j - 1]); j--)
                 a[j] = a[j - 1];
             a[j] = x;
         }
         return;
     }
     for (unsigned i = n / 2; i-- > 0;)
-        sift_down(s, a, i, n);
+        sift_down(a, i, n);
     while (--n > 0) {
-        uint16_t last = a[n];
+        struct chan *last = a[n];
         a[n] = a[0];
         a[0] = last;
-        sift_down(s, a, 0, n);
+        sift_down(a, 0, n);
     }
 }
 
+// Sorts the channels of all cases and takes out the duplicates.
 static void make_lock_order(struct selection *s)
 {
-    sort_locks(s, s->locks, s->n);
+    struct chan **a = s->locks;
     unsigned k = 0;
+    sort_locks(a, s->n);
     for (unsigned i = 0; i < s->n; i++) {
-        if (k == 0 || chan_of(s, s->locks[i]) != chan_of(s, s->locks[k - 1]))
-            s->locks[k++] = s->locks[i];
+        if (k == 0 || a[i] != a[k - 1])
+            a[k++] = a[i];
     }
     s->n_locks = k;
 }
 
-// Fills poll with a random permutation of the cases that have a channel, and locks with the same cases.
-static void make_poll_order(struct selection *s, int n)
+// Fills poll with a random permutation of the cases that have a channel, and locks with their
+// channels.
+static void make_poll_order(struct selection *s, unsigned n)
 {
+    struct chan_case *cases = s->cases;
+    uint16_t *poll = s->poll;
+    unsigned k = 0;
     preempt_disable();
     uint32_t r = rand_next(&getg()->m->rand_state);
     preempt_enable_quiet();
-    unsigned k = 0;
-    for (int i = 0; i < n; i++) {
-        if (!s->cases[i].c)
+    for (unsigned i = 0; i < n; i++) {
+        if (!cases[i].c)
             continue;
         r = r * 1664525u + 1013904223u;
         unsigned at = (unsigned)(((uint64_t)r * (k + 1)) >> 32);
-        s->poll[k] = s->poll[at];
-        s->poll[at] = (uint16_t)i;
-        s->locks[k++] = (uint16_t)i;
+        poll[k] = poll[at];
+        poll[at] = (uint16_t)i;
+        s->locks[k++] = cases[i].c;
     }
     s->n = k;
 }
 
-static void lock_all(struct selection *s)
+static inline void lock_all(struct selection *s)
 {
     for (unsigned i = 0; i < s->n_locks; i++)
-        spin_lock(&chan_of(s, s->locks[i])->lock);
+        spin_lock_inline(&s->locks[i]->lock);
 }
 
-static void unlock_all(struct selection *s)
+static inline void unlock_all(struct selection *s)
 {
     for (unsigned i = s->n_locks; i-- > 0;)
-        spin_unlock(&chan_of(s, s->locks[i])->lock);
+        spin_unlock_inline(&s->locks[i]->lock);
 }
 
 enum ran { NOT_READY, RAN, SEND_CLOSED };
 
-// Runs the case if that is possible at once; *wake is to be readied when the locks are released. All are held.
+// Runs the case if that is possible at once; *wake is to be readied when the locks are released.
+// All are held.
 static enum ran run_case(struct chan_case *k, struct g **wake)
 {
     struct chan *c = k->c;
@@ -214,21 +218,21 @@ static bool select_commit(struct g *gp, void *arg)
     if (s->deadline_ns != INT64_MAX)
         timer_arm_new(&s->timer, s->deadline_ns, deadline_passed, &s->wait);
     for (unsigned i = 0; i < n; i++)
-        spin_unlock(&chan_of(s, s->locks[i])->lock);
+        spin_unlock_inline(&s->locks[i]->lock);
     return true;
 }
 
-static struct waitq *queue_of(const struct chan_case *k)
+static inline struct waitq *queue_of(const struct chan_case *k)
 {
     return k->op == CHAN_SEND ? &k->c->sendq : &k->c->recvq;
 }
 
-// Passes 2 and 3. All locks are held, none on return. The record that won, NULL when the deadline did.
-static struct sudog *wait_for_one(struct selection *s)
+// Pass 2. All locks are held.
+static inline void queue_all(struct selection *s, struct g *gp)
 {
-    struct g *gp = getg();
     atomic_init(&s->wait.claimed, 0);
     s->wait.g = gp;
+    gp->param = NULL;
     for (unsigned i = 0; i < s->n; i++) {
         struct sudog *sg = &s->sudogs[i];
         struct chan_case *k = &s->cases[s->poll[i]];
@@ -239,26 +243,39 @@ static struct sudog *wait_for_one(struct selection *s)
         sg->success = false;
         waitq_push(queue_of(k), sg);
     }
-    gp->param = NULL;
-    gopark(select_commit, s, WAIT_SELECT);
+}
 
+// Pass 3. No lock is held.
+static inline void unqueue_all(struct selection *s, const struct sudog *won)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        struct sudog *sg = &s->sudogs[i];
+        if (sg == won)
+            continue;
+        struct chan_case *k = &s->cases[sg->index];
+        struct chan *c = k->c;
+        spin_lock_inline(&c->lock);
+        if (sg->queued)
+            waitq_remove(queue_of(k), sg);
+        spin_unlock_inline(&c->lock);
+    }
+}
+
+// Passes 2 and 3. All locks are held, none on return. The record that won, NULL when the deadline
+// did.
+static struct sudog *wait_for_one(struct selection *s)
+{
+    struct g *gp = getg();
+    queue_all(s, gp);
+    gopark(select_commit, s, WAIT_SELECT);
     struct sudog *won = gp->param;
     if (s->deadline_ns != INT64_MAX)
         timer_disarm_sync(&s->timer);
-    for (unsigned i = 0; i < s->n; i++) {
-        struct sudog *sg = &s->sudogs[i];
-        struct chan_case *k = &s->cases[s->poll[i]];
-        if (sg == won)
-            continue;
-        spin_lock(&k->c->lock);
-        if (sg->queued)
-            waitq_remove(queue_of(k), sg);
-        spin_unlock(&k->c->lock);
-    }
+    unqueue_all(s, won);
     return won;
 }
 
-static int select_run(struct selection *s, int n, bool block)
+static int select_run(struct selection *s, unsigned n, bool block)
 {
     make_poll_order(s, n);
     make_lock_order(s);
@@ -283,11 +300,11 @@ static int select_run(struct selection *s, int n, bool block)
     return won->index;
 }
 
-static int select_with(struct selection *s, char *memory, int n, bool block)
+static int select_with(struct selection *s, char *memory, unsigned n, bool block)
 {
     s->sudogs = (struct sudog *)memory;
-    s->poll = (uint16_t *)(memory + (size_t)n * sizeof(struct sudog));
-    s->locks = s->poll + n;
+    s->locks = (struct chan **)(s->sudogs + n);
+    s->poll = (uint16_t *)(s->locks + n);
     return select_run(s, n, block);
 }
 
@@ -301,18 +318,18 @@ static int select_any(struct chan_case *cases, int n, bool block, int64_t deadli
     s.cases = cases;
     s.deadline_ns = deadline_ns;
     s.bad = NULL;
-    size_t bytes = (size_t)n * (sizeof(struct sudog) + 2 * sizeof(uint16_t));
+    size_t bytes = (size_t)n * (sizeof(struct sudog) + sizeof(struct chan *) + sizeof(uint16_t));
     int ran;
     if (n <= CASES_ON_STACK) {
         // Just what is needed, so that a select of two does not reach into another page of stack.
-        ran = select_with(&s, __builtin_alloca(bytes + 1), n, block);
+        ran = select_with(&s, __builtin_alloca(bytes + 1), (unsigned)n, block);
     } else {
         char *memory = heap_alloc(bytes);
         if (!memory) {
             errno = ENOMEM;
             return -1;
         }
-        ran = select_with(&s, memory, n, block);
+        ran = select_with(&s, memory, (unsigned)n, block);
         heap_free(memory);
     }
     if (unlikely(s.bad))
@@ -324,6 +341,14 @@ int chan_select(struct chan_case *cases, int n, bool block)
 {
     if (n == 0 && block)
         chan_block_forever(WAIT_SELECT_EMPTY);
+    if (n == 1 && block && cases->c) {
+        cases->ok = true;
+        if (cases->op == CHAN_SEND)
+            chan_send(cases->c, cases->elem);
+        else
+            cases->ok = chan_recv(cases->c, cases->elem);
+        return 0;
+    }
     return select_any(cases, n, block, INT64_MAX);
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Goroutine stacks: reserved ranges that never move, committed page by page.
 //
-// The region from STACK_BASE is cut into one part for each class (4 KiB << class), each part into slots of that
-// size. The lowest page of a slot is never mapped: the guard. The top page is mapped when the slot is first used;
-// the page-fault handler maps others when anybody touches them (the goroutine growing, or another one writing
-// through a pointer into a stack not yet touched so deep). Two cores may fault on one page: the page table decides
-// by compare-and-swap, the loser gives its page back. Slots are used again with what is committed.
+// The region from STACK_BASE is cut into one part for each class (4 KiB << class), each part into
+// slots of that size. The lowest page of a slot is never mapped: the guard. The top page is mapped
+// when the slot is first used; the page-fault handler maps others when anybody touches them (the
+// goroutine growing, or another one writing through a pointer into a stack not yet touched so
+// deep). Two cores may fault on one page: the page table decides by compare-and-swap, the loser
+// gives its page back. Slots are used again with what is committed.
 //
 // The fault handler takes no lock and gets pages from its core's reserve (page_alloc_fault).
 

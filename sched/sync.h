@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the objects of <heddle/sync.h> are made of: a queue of waiting goroutines under a spinlock of its own.
+// What the objects of <heddle/sync.h> are made of: a queue of waiting goroutines under a spinlock
+// of its own.
 //
-// A zero object must work, so the spinlock has no rank (0: unchecked). It is a leaf: nothing else is locked and
-// nothing readied while one is held.
+// A zero object must work, so the spinlock has no rank (0: unchecked). It is a leaf: nothing else
+// is locked and nothing readied while one is held.
 #ifndef SCHED_SYNC_H
 #define SCHED_SYNC_H
 
@@ -82,7 +83,8 @@ static inline void sync_park(struct sync_queue *q, enum wait_reason reason)
 
 // sync_sema.c
 
-// A count of permits beside a queue, both guarded by the queue's lock, for the blocking sides of rwmutex.
+// A count of permits beside a queue, both guarded by the queue's lock, for the blocking sides of
+// rwmutex.
 void sync_token_wait(struct sync_queue *q, uint32_t *tokens, enum wait_reason reason);
 void sync_token_post(struct sync_queue *q, uint32_t *tokens, uint32_t n);
 // Readies a list of waiters that have been taken off their queue. Context: no lock is held.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Condition variables. A waiter joins the queue before it unlocks the mutex, so no signal sent after that misses it; it
-// parks only if it has not been signalled by the time it gets there. Signals go to waiters in the order in
-// which they joined.
+// Condition variables. A waiter joins the queue before it unlocks the mutex, so no signal sent
+// after that misses it; it parks only if it has not been signalled by the time it gets there.
+// Signals go to waiters in the order in which they joined.
 
 #include "sched/sync.h"
 

@@ -3,19 +3,23 @@
 //
 // state is one word: the goroutine that locked it (0: free) and three flags in the low bits.
 //   WAITERS   the queue is not empty. Changed only under the queue's lock.
-//   STARVING  the mutex goes from hand to hand in queue order. Changed only under the queue's lock, while locked.
-//   WOKEN     somebody who has waited is awake and will either lock or queue again: unlock need wake nobody.
-// Normal mode: unlock frees the mutex and wakes the first waiter, which competes with whoever comes by; that keeps
-// the mutex busy, since a newcomer is already running. A waiter that lost goes back to the front of the queue, and
-// when it has waited STARVE_NS it sets STARVING. Starving mode: unlock does not free the mutex but makes the first
-// waiter its owner; newcomers queue without trying. The mode ends with a waiter that waited less, or the last one.
+//   STARVING  the mutex goes from hand to hand in queue order. Changed only under the queue's lock,
+//             while locked.
+//   WOKEN     somebody who has waited is awake and will either lock or queue again: unlock need wake
+//             nobody.
+// Normal mode: unlock frees the mutex and wakes the first waiter, which competes with whoever comes
+// by; that keeps the mutex busy, since a newcomer is already running. A waiter that lost goes back
+// to the front of the queue, and when it has waited STARVE_NS it sets STARVING. Starving mode:
+// unlock does not free the mutex but makes the first waiter its owner; newcomers queue without
+// trying. The mode ends with a waiter that waited less, or the last one.
 //
-// No wake-up is lost: WAITERS is set by a compare-and-swap that finds the mutex locked, so the unlock that follows
-// sees it; an unlock that leaves because of WOKEN relies on that goroutine, which clears WOKEN only together with
-// taking the mutex (then its own unlock sees WAITERS) or with queueing on a locked mutex.
+// No wake-up is lost: WAITERS is set by a compare-and-swap that finds the mutex locked, so the
+// unlock that follows sees it; an unlock that leaves because of WOKEN relies on that goroutine,
+// which clears WOKEN only together with taking the mutex (then its own unlock sees WAITERS) or with
+// queueing on a locked mutex.
 //
-// An unlock that frees the mutex while nobody waits or is about to does so by its last access: the next
-// owner may free the memory.
+// An unlock that frees the mutex while nobody waits or is about to does so by its last access: the
+// next owner may free the memory.
 
 #include "sched/sync.h"
 
@@ -37,11 +41,12 @@ static inline struct g *owner_of(uintptr_t state)
 
 static inline bool cas(struct mutex *m, uintptr_t *old, uintptr_t new, memory_order order)
 {
-    return atomic_compare_exchange_strong_explicit(&m->state, old, new, order, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&m->state, old, new, order,
+                                                   memory_order_relaxed);
 }
 
-// Spinning helps only if the owner runs on another core right now, so that it may unlock soon, and nobody
-// else wants this core. Gs are never unmapped, so looking at a stale owner is harmless.
+// Spinning helps only if the owner runs on another core right now, so that it may unlock soon, and
+// nobody else wants this core. Gs are never unmapped, so looking at a stale owner is harmless.
 static bool can_spin(uintptr_t state, unsigned tries)
 {
     struct g *owner = owner_of(state);
@@ -65,7 +70,8 @@ static void spin(struct mutex *m, uintptr_t state)
     }
 }
 
-// Queues *me behind the owner and parks, unless the mutex is free by now. True: woken; false: not queued.
+// Queues *me behind the owner and parks, unless the mutex is free by now. True: woken; false: not
+// queued.
 static bool wait_in_line(struct mutex *m, struct sync_waiter *me, bool *awake, bool starving)
 {
     sync_lock(&m->queue);
@@ -147,7 +153,8 @@ bool mutex_trylock(struct mutex *m)
     return false;
 }
 
-// Starving mode: makes w, just taken off the queue, the owner. The queue's lock is held and is released.
+// Starving mode: makes w, just taken off the queue, the owner. The queue's lock is held and is
+// released.
 static void hand_over(struct mutex *m, struct sync_waiter *w)
 {
     uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed), new;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Once. done is set, with release, before the mutex is unlocked, so that callers that find it set have everything fn
-// did before them; both happen in a deferred call, because fn may panic or end its goroutine.
+// Once. done is set, with release, before the mutex is unlocked, so that callers that find it set
+// have everything fn did before them; both happen in a deferred call, because fn may panic or end
+// its goroutine.
 
 #include "sched/sync.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Per-P object pools. Each P has a shard: one private object, which only code on that P with preemption off
-// touches, and a stack of objects in chunks, under a spinlock that others take only when they have run out. A get and
-// a put that alternate on one P use the private object and no lock at all.
+// Per-P object pools. Each P has a shard: one private object, which only code on that P with
+// preemption off touches, and a stack of objects in chunks, under a spinlock that others take only
+// when they have run out. A get and a put that alternate on one P use the private object and no
+// lock at all.
 //
 // The shards are allocated, for all Ps there can be, by the first put (pairs: POOL-SHARDS).
 
@@ -76,7 +77,8 @@ static void *pop(struct pool_shard *s)
     return obj;
 }
 
-// Pushes onto the stack of s, using *fresh if it needs a chunk. False: it needs one and *fresh is NULL.
+// Pushes onto the stack of s, using *fresh if it needs a chunk. False: it needs one and *fresh is
+// NULL.
 static bool push(struct pool_shard *s, void *obj, struct pool_chunk **fresh)
 {
     spin_lock(&s->lock);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The readers-writer mutex. Writers exclude each other by an ordinary mutex; the one that has it announces itself by
-// taking MAX_READERS off `readers`, which makes it negative: readers that come from then on wait for the writer's
-// unlock. The readers it found inside are counted in `leaving`; the last of them to leave wakes the writer. So a
-// writer waits only for readers that came before it, and the readers it held up all go in before the next
-// writer. An uncontended read lock and unlock are one atomic addition each.
+// The readers-writer mutex. Writers exclude each other by an ordinary mutex; the one that has it
+// announces itself by taking MAX_READERS off `readers`, which makes it negative: readers that come
+// from then on wait for the writer's unlock. The readers it found inside are counted in `leaving`;
+// the last of them to leave wakes the writer. So a writer waits only for readers that came before
+// it, and the readers it held up all go in before the next writer. An uncontended read lock and
+// unlock are one atomic addition each.
 //
-// Both waits are on counts of permits (sync_token_*), so a permit posted before its taker has queued is kept.
+// Both waits are on counts of permits (sync_token_*), so a permit posted before its taker has
+// queued is kept.
 
 #include "sched/sync.h"
 
@@ -57,7 +59,8 @@ void rwmutex_lock(struct rwmutex *rw)
     mutex_lock(&rw->writers);
     // pairs: RWMUTEX-READERS
     int32_t inside = atomic_fetch_sub_explicit(&rw->readers, MAX_READERS, memory_order_acq_rel);
-    // Those that have left since the line above have made `leaving` negative. pairs: RWMUTEX-LEAVING
+    // Those that have left since the line above have made `leaving` negative.
+    // pairs: RWMUTEX-LEAVING
     if (inside != 0 &&
         atomic_fetch_add_explicit(&rw->leaving, inside, memory_order_acq_rel) + inside != 0)
         sync_token_wait(&rw->writer_queue, &rw->writer_tokens, WAIT_RWMUTEX_WRITE);

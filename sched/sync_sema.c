@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Semaphores.
 //
-// s->state (here: count in the low half, number of waiters in the high half) changes by compare-and-swap; waiters are
-// added and removed only under the queue's lock. A release that sees no waiter adds to the count; one that sees a
-// waiter gives it the permit directly, so the count stays 0 while anybody waits and permits go out in order. Both
-// halves in one word mean that a release that added to the count never looks at s again: the acquirer may free it.
+// s->state (here: count in the low half, number of waiters in the high half) changes by
+// compare-and-swap; waiters are added and removed only under the queue's lock. A release that sees
+// no waiter adds to the count; one that sees a waiter gives it the permit directly, so the count
+// stays 0 while anybody waits and permits go out in order. Both halves in one word mean that a
+// release that added to the count never looks at s again: the acquirer may free it.
 
 #include "sched/sync.h"
 
@@ -59,8 +60,8 @@ void sema_release(struct sema *s)
             if (unlikely(permits(old) == UINT32_MAX))
                 go_panic("sema_release: count too large");
             // pairs: SEMA-STATE
-            if (atomic_compare_exchange_weak_explicit(&s->state, &old, old + 1, memory_order_release,
-                                                      memory_order_relaxed))
+            if (atomic_compare_exchange_weak_explicit(&s->state, &old, old + 1,
+                                                      memory_order_release, memory_order_relaxed))
                 return;
         }
         sync_lock(&s->queue);

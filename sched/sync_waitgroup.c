@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Wait groups. state: the count (signed) in the high half, the number of waiters in the low half, changed in one step.
-// A waiter adds itself to both state and queue under the queue's lock and only while the count is above zero; whoever
-// brings the count to zero with waiters about empties both under that lock. Waiters are readied with the lock
-// released, and touch the group no more: so a group may lie on the stack of its waiter.
+// Wait groups. state: the count (signed) in the high half, the number of waiters in the low half,
+// changed in one step. A waiter adds itself to both state and queue under the queue's lock and only
+// while the count is above zero; whoever brings the count to zero with waiters about empties both
+// under that lock. Waiters are readied with the lock released, and touch the group no more: so a
+// group may lie on the stack of its waiter.
 
 #include "sched/sync.h"
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Tickers: a timer of the runtime's whose function offers the time to a channel of capacity 1 and arms itself anew.
+// Tickers: a timer of the runtime's whose function offers the time to a channel of capacity 1 and
+// arms itself anew.
 //
-// The function and the calls below exclude each other by timer_disarm_sync: after it, no tick is under way and none
-// will come, so what the channel still holds is the last of the old ticks and is dropped. Calls on one ticker are
-// the application's to serialise, as in starting a timer twice.
+// The function and the calls below exclude each other by timer_disarm_sync: after it, no tick is
+// under way and none will come, so what the channel still holds is the last of the old ticks and is
+// dropped. Calls on one ticker are the application's to serialise, as in starting a timer twice.
 
 #include <errno.h>
 #include <heddle/chan.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Clocks and sleeping as applications see them.
 //
-// A sleeper's timer lies on its own stack, armed by the commit function when the goroutine has left it: so it cannot
-// fire before the goroutine can be readied, and it is out of the heap before the goroutine runs on.
+// A sleeper's timer lies on its own stack, armed by the commit function when the goroutine has left
+// it: so it cannot fire before the goroutine can be readied, and it is out of the heap before the
+// goroutine runs on.
 
 #include <heddle/chan.h>
 #include <heddle/time.h>

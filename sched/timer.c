@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Timers of each P.
 //
-// The heap is a leftist tree linked through the timers themselves, so arming allocates nothing and cannot
-// fail, and every operation, taking out from the middle included, is O(log n) in the worst case: no long
-// pause with the lock held however many timers there are. (An array heap copies itself when it grows and
-// must write each moved timer's index into the timer anyway; a pairing heap arms faster but may then spend
-// O(n) in one go.) In a leftist tree the rank of a node is the length of its rightmost path; a left child's
-// rank is never below the right one's, so that path has at most log2(n + 1) nodes, and melding walks only
-// rightmost paths.
+// The heap is a leftist tree linked through the timers themselves, so arming allocates nothing and
+// cannot fail, and every operation, taking out from the middle included, is O(log n) in the worst
+// case: no long pause with the lock held however many timers there are. (An array heap copies
+// itself when it grows and must write each moved timer's index into the timer anyway; a pairing
+// heap arms faster but may then spend O(n) in one go.) In a leftist tree the rank of a node is the
+// length of its rightmost path; a left child's rank is never below the right one's, so that path
+// has at most log2(n + 1) nodes, and melding walks only rightmost paths.
 //
-// Who guards a timer: t->home is the P whose timers lock guards every other member, from the first arming on for
-// ever. It changes only under the old home's lock and only while the timer is not armed (pairs: TIMER-HOME);
-// so whoever locks a home must look again whether it still is the home. One timers lock is held at a time.
+// Who guards a timer: t->home is the P whose timers lock guards every other member, from the first
+// arming on for ever. It changes only under the old home's lock and only while the timer is not
+// armed (pairs: TIMER-HOME); so whoever locks a home must look again whether it still is the home.
+// One timers lock is held at a time.
 //
-// Firing: the timer leaves the heap under the lock and counts as not armed; then its function is called without the
-// lock, and t is not touched again, since the function may free it. A timer is therefore started once per
-// arming, however many cores run one P's timers. For timer_disarm_sync the core says in m->timer_running whose
-// function it is in: set under the lock, cleared with release after the function (pairs: TIMER-RUNNING).
+// Firing: the timer leaves the heap under the lock and counts as not armed; then its function is
+// called without the lock, and t is not touched again, since the function may free it. A timer is
+// therefore started once per arming, however many cores run one P's timers. For timer_disarm_sync
+// the core says in m->timer_running whose function it is in: set under the lock, cleared with
+// release after the function (pairs: TIMER-RUNNING).
 //
-// An application's timer (t->spawn) has its function run in a goroutine. That goroutine is made under the lock, so
-// that for timer_stop the timer has either fired or not; when there is no memory for it, the timer stays armed.
+// An application's timer (t->spawn) has its function run in a goroutine. That goroutine is made
+// under the lock, so that for timer_stop the timer has either fired or not; when there is no memory
+// for it, the timer stays armed.
 
 #include "sched/timer.h"
 
@@ -137,7 +140,8 @@ static inline struct p *my_p(void)
     return getg()->m->p;
 }
 
-// Locks t's home, which a timer that was never armed has not got: then NULL. Context: preemption is off.
+// Locks t's home, which a timer that was never armed has not got: then NULL. Context: preemption is
+// off.
 static struct p *lock_home(struct timer *t)
 {
     for (;;) {
@@ -152,7 +156,8 @@ static struct p *lock_home(struct timer *t)
     }
 }
 
-// Locks t's home after moving t to the calling core's P, unless it is armed elsewhere. Context: preemption is off.
+// Locks t's home after moving t to the calling core's P, unless it is armed elsewhere. Context:
+// preemption is off.
 static struct p *lock_to_arm(struct timer *t)
 {
     struct p *mine = my_p();
@@ -187,7 +192,8 @@ static void insert_unlock(struct p *p, struct timer *t, int64_t when_ns)
         sched_timer_earlier(p, next);
 }
 
-// fn NULL: keeps function and argument. Returns 1 if t was armed, 0 if not, -1 if there is no function.
+// fn NULL: keeps function and argument. Returns 1 if t was armed, 0 if not, -1 if there is no
+// function.
 static int arm(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg, bool spawn)
 {
     int was = -1;
@@ -305,8 +311,8 @@ static void fire_spawn(struct timers *ts, struct timer *t, int64_t now_ns)
     heap_insert(ts, t);
 }
 
-// Calls the function of a timer of the runtime's, the root. Context: the lock is held, given up for the call, and
-// held again on return; by then t may be gone.
+// Calls the function of a timer of the runtime's, the root. Context: the lock is held, given up for
+// the call, and held again on return; by then t may be gone.
 static void fire_call(struct timers *ts, struct timer *t)
 {
     struct m *m = getg()->m;

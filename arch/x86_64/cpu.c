@@ -107,7 +107,8 @@ static void detect_features(void)
     if (max_ext >= 0x80000001)
         f->gib_pages = cpuid(0x80000001, 0).d >> 26 & 1;
     if (f->xsave) {
-        // x87, SSE, AVX and the three parts of AVX-512, of which applications may be compiled to use any.
+        // x87, SSE, AVX and the three parts of AVX-512, of which applications may be compiled to
+        // use any.
         struct cpuid d = cpuid(0xd, 0);
         f->xcr0 = (((uint64_t)d.d << 32) | d.a) & 0xe7;
         if ((f->xcr0 & 0xe0) != 0xe0)
@@ -168,8 +169,8 @@ bool arch_cpu_alloc(unsigned core)
     return true;
 }
 
-// Context: the core itself, once its stacks exist. The IDT is shared, so its stack slots are switched on by the
-// boot core, which comes here first.
+// Context: the core itself, once its stacks exist. The IDT is shared, so its stack slots are
+// switched on by the boot core, which comes here first.
 void arch_cpu_init(struct m *m)
 {
     struct cpu *c = &cpus[m->id];

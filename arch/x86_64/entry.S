@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// One stub a vector: a uniform frame (struct trap_frame) on the vector's own stack, then trap_dispatch.
+// One stub a vector: a uniform frame (struct trap_frame) on the vector's own stack, then
+// trap_dispatch.
 
     .section .text.trap_entry, "ax"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Local APICs (x2APIC where offered, registers in memory otherwise), I/O APICs, message-signalled interrupts.
+// Local APICs (x2APIC where offered, registers in memory otherwise), I/O APICs, message-signalled
+// interrupts.
 
 #include "arch/arch.h"
 #include "arch/x86_64/asm.h"
@@ -13,7 +14,8 @@
 enum {
     LAPIC_ID = 0x20, LAPIC_TPR = 0x80, LAPIC_EOI = 0xb0, LAPIC_SVR = 0xf0, LAPIC_ICR = 0x300,
     LAPIC_ICR_HI = 0x310, LAPIC_LVT_TIMER = 0x320, LAPIC_LVT_LINT0 = 0x350, LAPIC_LVT_LINT1 = 0x360,
-    LAPIC_LVT_ERROR = 0x370, LAPIC_TIMER_INIT = 0x380, LAPIC_TIMER_CUR = 0x390, LAPIC_TIMER_DIV = 0x3e0,
+    LAPIC_LVT_ERROR = 0x370, LAPIC_TIMER_INIT = 0x380,
+    LAPIC_TIMER_CUR = 0x390, LAPIC_TIMER_DIV = 0x3e0,
     LVT_MASKED = 1 << 16, LVT_TSC_DEADLINE = 2 << 17,
     ICR_NMI = 4 << 8, ICR_INIT = 5 << 8, ICR_STARTUP = 6 << 8, ICR_ASSERT = 1 << 14,
     ICR_PENDING = 1 << 12,
@@ -82,11 +84,13 @@ uint32_t lapic_timer_current(void)
     return lapic_read(LAPIC_TIMER_CUR);
 }
 
-// Sends to one local APIC. The two halves of the register are written with interrupts off, as a handler may send too.
+// Sends to one local APIC. The two halves of the register are written with interrupts off, as a
+// handler may send too.
 static void send(uint32_t apic_id, uint32_t what)
 {
     if (!lapic) {
-        // Writing an x2APIC register waits for nothing: what the other core is to find must be stored before.
+        // Writing an x2APIC register waits for nothing: what the other core is to find must be
+        // stored before.
         __asm__ volatile("mfence; lfence" ::: "memory");
         wrmsr(0x800 + LAPIC_ICR / 16, (uint64_t)apic_id << 32 | what);
         return;

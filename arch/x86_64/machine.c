@@ -103,7 +103,8 @@ bool arch_random_u64(uint64_t *out)
     return false;
 }
 
-// The MC146818 clock chip (its data sheet's register numbers). Read until two readings agree, as it may tick between.
+// The MC146818 clock chip (its data sheet's register numbers). Read until two readings agree, as it
+// may tick between.
 
 enum { RTC_SEC, RTC_MIN = 2, RTC_HOUR = 4, RTC_DAY = 7, RTC_MONTH, RTC_YEAR, RTC_A, RTC_B };
 

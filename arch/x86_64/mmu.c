@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Page tables: four levels, 4 KiB pages, 2 MiB (or 1 GiB) in the direct map.
 //
-// The image is mapped at its physical addresses: text executable and read-only, the rest not executable, read-only
-// data read-only. All RAM is in the direct map, writable and not executable, except that the image's text and
-// read-only data are left out of it, so no writable alias of them exists. Address 0 and everything else
-// below the image stays unmapped.
+// The image is mapped at its physical addresses: text executable and read-only, the rest not
+// executable, read-only data read-only. All RAM is in the direct map, writable and not executable,
+// except that the image's text and read-only data are left out of it, so no writable alias of them
+// exists. Address 0 and everything else below the image stays unmapped.
 //
-// Entries are only ever changed from absent to present (compare-and-swap, whoever is first wins) or, by
-// arch_unmap_page, back; tables are never freed. So no lock is needed, and the fault handler can map pages.
+// Entries are only ever changed from absent to present (compare-and-swap, whoever is first wins)
+// or, by arch_unmap_page, back; tables are never freed. So no lock is needed, and the fault handler
+// can map pages.
 
 #include "arch/arch.h"
 #include "arch/x86_64/asm.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The first serial port (16550) as console: 115200 baud, polled. A port that does not answer its loop-back
-// test is left alone for good.
+// The first serial port (16550) as console: 115200 baud, polled. A port that does not answer its
+// loop-back test is left alone for good.
 
 #include "arch/arch.h"
 #include "arch/x86_64/asm.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Starting the other cores, one after another: each begins in real mode at the trampoline page and finds its stack
-// and its number in variables that belong to it until it reports.
+// Starting the other cores, one after another: each begins in real mode at the trampoline page and
+// finds its stack and its number in variables that belong to it until it reports.
 
 #include <string.h>
 
@@ -20,7 +20,8 @@ uintptr_t trampoline_stack; // read by the starting core
 
 static struct m *starting;
 static void (*starting_entry)(void);
-// Who is being waited for: its number, 0 once it has come up or been given up, whoever is first. pairs: CORE-UP
+// Who is being waited for: its number, 0 once it has come up or been given up, whoever is first.
+// pairs: CORE-UP
 static _Atomic(unsigned) awaited;
 
 void ap_entry(void);

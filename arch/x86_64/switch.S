@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Context switch. A G that is not running has on its stack, from gp->sp up: r15 r14 r13 r12 rbp rbx and the
-// address to resume at. Vector registers are the caller's to save in the ABI, so a cooperative switch ignores
-// them; only arch_preempt_stub keeps them.
+// Context switch. A G that is not running has on its stack, from gp->sp up: r15 r14 r13 r12 rbp rbx
+// and the address to resume at. Vector registers are the caller's to save in the ABI, so a
+// cooperative switch ignores them; only arch_preempt_stub keeps them.
 
 #define G_SP 0
 #define G_STACK_TOP 8
@@ -10,9 +10,9 @@
 
     .section .text.arch_switch, "ax"
 
-// void arch_mcall(void (*fn)(struct g *))
-// preempt_off is raised first: were the G preempted and moved between reading this core's g0 and going there,
-// it would arrive on another core's stack; and sp is stored only when no interrupt can switch away from it again.
+// void arch_mcall(void (*fn)(struct g *)) preempt_off is raised first: were the G preempted and
+// moved between reading this core's g0 and going there, it would arrive on another core's stack;
+// and sp is stored only when no interrupt can switch away from it again.
     .globl arch_mcall
     .type arch_mcall, @function
 arch_mcall:
@@ -36,10 +36,10 @@ arch_mcall:
     ud2
     .size arch_mcall, . - arch_mcall
 
-// void arch_gogo(struct g *)
-// The stack first, the current G second: an interrupt between the two still sees g0, which is never preempted, and
-// only leaves m->resched. So that is looked at once more when the G is current and further interrupts will stop
-// it themselves: an announcement made while the scheduler was on its way out is not left until the next tick.
+// void arch_gogo(struct g *) The stack first, the current G second: an interrupt between the two
+// still sees g0, which is never preempted, and only leaves m->resched. So that is looked at once
+// more when the G is current and further interrupts will stop it themselves: an announcement made
+// while the scheduler was on its way out is not left until the next tick.
     .globl arch_gogo
     .type arch_gogo, @function
 arch_gogo:
@@ -56,9 +56,9 @@ arch_gogo:
     popq %rbx
     ret
 
-    // Back to g0 as by arch_mcall(preempt_m). The saved registers are still whole where they were: should this
-    // happen again and again, the goroutine's stack does not grow by it. (preempt_off is raised first, as an
-    // interrupt up to then may stop the goroutine and store another sp.)
+    // Back to g0 as by arch_mcall(preempt_m). The saved registers are still whole where they were:
+    // should this happen again and again, the goroutine's stack does not grow by it. (preempt_off
+    // is raised first, as an interrupt up to then may stop the goroutine and store another sp.)
 2:  incl G_PREEMPT_OFF(%rdi)
     movq %rsp, G_SP(%rdi)
     movq %gs:8, %rcx
@@ -80,10 +80,11 @@ arch_call_on_stack:
     ud2
     .size arch_call_on_stack, . - arch_call_on_stack
 
-// Where a preempted goroutine finds itself: the trap handler made it look as though the interrupted instruction
-// had called this, with 128 bytes of a red zone skipped. Everything the G can see is saved here, on its stack.
-// The x87 stack and MXCSR are then cleared: whoever runs next was promised an empty one. Restoring runs with
-// interrupts off up to popfq, so that one stop does not pile up on another.
+// Where a preempted goroutine finds itself: the trap handler made it look as though the interrupted
+// instruction had called this, with 128 bytes of a red zone skipped. Everything the G can see is
+// saved here, on its stack. The x87 stack and MXCSR are then cleared: whoever runs next was
+// promised an empty one. Restoring runs with interrupts off up to popfq, so that one stop does not
+// pile up on another.
     .globl arch_preempt_stub
     .type arch_preempt_stub, @function
 arch_preempt_stub:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The time-stamp counter as clock and the local APIC's timer as alarm.
 //
-// The counter's rate comes from CPUID where it is said there, else from a comparison with the ACPI PM timer or the
-// 8254: several windows of a few milliseconds, each bounded by the best of several paired readings, and of those the
-// window with the tightest bounds is believed. A window disturbed by somebody else's work has loose bounds.
+// The counter's rate comes from CPUID where it is said there, else from a comparison with the ACPI
+// PM timer or the 8254: several windows of a few milliseconds, each bounded by the best of several
+// paired readings, and of those the window with the tightest bounds is believed. A window disturbed
+// by somebody else's work has loose bounds.
 
 #include "arch/arch.h"
 #include "arch/x86_64/asm.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Where another core begins: real mode, at a page below 1 MiB to which smp.c has copied this. It takes the
-// boot page tables into 64-bit mode and calls ap_entry on the stack smp.c left in trampoline_stack.
+// Where another core begins: real mode, at a page below 1 MiB to which smp.c has copied this. It
+// takes the boot page tables into 64-bit mode and calls ap_entry on the stack smp.c left in
+// trampoline_stack.
 
     .section .rodata.trampoline, "a"
     .globl trampoline_start, trampoline_end

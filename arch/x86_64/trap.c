@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Traps and interrupts. Each runs to its end with interrupts off on a stack of its kind, so none interrupts another
-// of its kind. The page-fault handler may run within an interrupt handler (which writes to goroutine stacks);
-// their stacks differ.
+// Traps and interrupts. Each runs to its end with interrupts off on a stack of its kind, so none
+// interrupts another of its kind. The page-fault handler may run within an interrupt handler (which
+// writes to goroutine stacks); their stacks differ.
 
 #include "arch/arch.h"
 #include "arch/x86_64/asm.h"
@@ -14,7 +14,8 @@
 
 static const char *const trap_names[32] = {
     "divide error", "debug", "non-maskable interrupt", "breakpoint", "overflow", "bound range",
-    "invalid opcode", "no floating point", "double fault", "?", "invalid TSS", "segment not present",
+    "invalid opcode", "no floating point", "double fault", "?", "invalid TSS",
+    "segment not present",
     "stack fault", "general protection fault", "page fault", "?", "floating-point error",
     "alignment check", "machine check", "SIMD floating-point error", "virtualization",
     "control protection",
@@ -41,7 +42,8 @@ void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp)
     *pc = saved[6];
 }
 
-// The stack as arch_gogo expects it; entry is called as though by nobody, its stack aligned as at a call.
+// The stack as arch_gogo expects it; entry is called as though by nobody, its stack aligned as at a
+// call.
 void arch_init_context(struct g *gp, void (*entry)(void))
 {
     uint64_t *sp = (uint64_t *)gp->stack_top;
@@ -52,7 +54,8 @@ void arch_init_context(struct g *gp, void (*entry)(void))
     gp->sp = (uintptr_t)sp;
 }
 
-// Makes the interrupted goroutine call arch_preempt_stub where it was. Writing to its stack may fault and grow it.
+// Makes the interrupted goroutine call arch_preempt_stub where it was. Writing to its stack may
+// fault and grow it.
 static void inject_preempt(struct trap_frame *tf)
 {
     extern void arch_preempt_stub(void);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The PVH entry (Xen's direct boot protocol, spoken by QEMU -kernel): 32-bit protected mode, flat segments,
-// no paging, ebx = physical address of struct hvm_start_info. From here to 64-bit mode with the first 4 GiB
-// mapped twice, at their physical addresses and in the direct map, then pvh_main.
+// The PVH entry (Xen's direct boot protocol, spoken by QEMU -kernel): 32-bit protected mode, flat
+// segments, no paging, ebx = physical address of struct hvm_start_info. From here to 64-bit mode
+// with the first 4 GiB mapped twice, at their physical addresses and in the direct map, then
+// pvh_main.
 
     .section .note.Xen, "a", @note
     .align 4

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Reads the PVH start information (Xen's public/arch-x86/hvm/start_info.h layout) into struct bootinfo.
-// Everything it points at lies below 4 GiB, which the entry code has mapped.
+// Reads the PVH start information (Xen's public/arch-x86/hvm/start_info.h layout) into struct
+// bootinfo. Everything it points at lies below 4 GiB, which the entry code has mapped.
 
 #include "kernel/bootinfo.h"
 #include "kernel/page.h"

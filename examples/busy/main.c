@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Computes without end on every core and answers all the same: each line a client sends is answered with how many
-// rounds the loops have made. What a cooperative scheduler cannot do.
-// Argument: the address to listen on (":80").
+// Computes without end on every core and answers all the same: each line a client sends is answered
+// with how many rounds the loops have made. What a cooperative scheduler cannot do. Argument: the
+// address to listen on (":80").
 
 #include <errno.h>
 #include <heddle.h>

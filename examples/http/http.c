@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The parser works on a complete head only: it first finds the empty line, then reads from the start. Nothing
-// is copied or changed.
+// The parser works on a complete head only: it first finds the empty line, then reads from the
+// start. Nothing is copied or changed.
 
 #include "http.h"
 
@@ -21,7 +21,8 @@ static bool is_space(char c)
     return c == ' ' || c == '\t';
 }
 
-// Length of the head with its empty line, 0 while there is none. A line may end in a bare newline (RFC 9112, 2.2).
+// Length of the head with its empty line, 0 while there is none. A line may end in a bare newline
+// (RFC 9112, 2.2).
 static size_t head_length(const char *buf, size_t n, size_t scanned)
 {
     size_t i = scanned > 3 ? scanned - 3 : 0;

@@ -19,9 +19,10 @@ struct http_request {
     size_t head_len;          // bytes of the head, its empty line included
 };
 
-// Looks at the n bytes at buf. 0: the head is not complete yet. 1: *r describes it. Otherwise the status to
-// answer with before closing: 400, 431 (head larger than HTTP_HEAD_MAX), 501 (a transfer coding), 505.
-// scanned: how many bytes an earlier call has seen already, so that slow clients do not cost quadratic time.
+// Looks at the n bytes at buf. 0: the head is not complete yet. 1: *r describes it. Otherwise the
+// status to answer with before closing: 400, 431 (head larger than HTTP_HEAD_MAX), 501 (a transfer
+// coding), 505. scanned: how many bytes an earlier call has seen already, so that slow clients do
+// not cost quadratic time.
 int http_parse(const char *buf, size_t n, size_t scanned, struct http_request *r);
 
 #endif

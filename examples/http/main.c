@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// An HTTP/1.1 server: a goroutine a connection, keep-alive, pipelining. "/" is a page, "/debug/sched" what the
-// scheduler counts. Arguments: the address to listen on (":80"), seconds a client may take for a request (10).
+// An HTTP/1.1 server: a goroutine a connection, keep-alive, pipelining. "/" is a page,
+// "/debug/sched" what the scheduler counts. Arguments: the address to listen on (":80"), seconds a
+// client may take for a request (10).
 
 #include <errno.h>
 #include <heddle.h>
@@ -80,7 +81,8 @@ static void answer(struct client *c, int status, const char *body, size_t n, boo
                        (unsigned long)n);
     else
         len = snprintf(head, sizeof(head),
-                       "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %lu\r\n%s%s\r\n",
+                       "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\n"
+                       "Content-Length: %lu\r\n%s%s\r\n",
                        status, reason(status), (unsigned long)n,
                        status == 405 ? "Allow: GET, HEAD\r\n" : "",
                        keep_alive ? "" : "Connection: close\r\n");
@@ -124,7 +126,8 @@ static void answer_sched(struct client *c, const struct http_request *r, bool he
     add(text, TEXT_BYTES, &len, "%3s %4s %8s %12s %12s %10s %10s %10s %10s %10s\n", "P", "core",
         "runnable", "switches", "spawned", "stolen", "preempted", "woken", "polled", "irqs");
     for (size_t i = 0; i < n && i < ROWS; i++)
-        add(text, TEXT_BYTES, &len, "%3u %4d %8u %12llu %12llu %10llu %10llu %10llu %10llu %10llu\n",
+        add(text, TEXT_BYTES, &len,
+            "%3u %4d %8u %12llu %12llu %10llu %10llu %10llu %10llu %10llu\n",
             p[i].id, p[i].core, p[i].runnable, (unsigned long long)p[i].switches,
             (unsigned long long)p[i].spawned, (unsigned long long)p[i].stolen,
             (unsigned long long)p[i].preempted, (unsigned long long)p[i].woken,
@@ -154,7 +157,8 @@ static void respond(struct client *c, const struct http_request *r)
         answer(c, 404, "404 Not Found\n", 14, r->keep_alive, head_only);
 }
 
-// Drops n bytes of a request's body, some of which may be in the buffer already. False: the connection ended.
+// Drops n bytes of a request's body, some of which may be in the buffer already. False: the
+// connection ended.
 static bool skip_body(struct client *c, uint64_t n)
 {
     for (;;) {
@@ -241,8 +245,8 @@ static void serve_client(struct client *c)
     }
 }
 
-// Closes without losing the answer: data of the client's still on its way would make the close a reset, so its end
-// of stream is waited for, not for long.
+// Closes without losing the answer: data of the client's still on its way would make the close a
+// reset, so its end of stream is waited for, not for long.
 static void linger(struct client *c)
 {
     flush(c);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The sieve of Eratosthenes as a chain of goroutines: each passes on what its prime does not divide.
-// Argument: how many primes (100).
+// The sieve of Eratosthenes as a chain of goroutines: each passes on what its prime does not
+// divide. Argument: how many primes (100).
 
 #include <heddle.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Goroutines: starting and ending them, deferred calls, panics.
 //
-// A goroutine runs on any core, may move between cores whenever it is not running, and is preempted when
-// its time slice is over. A call described as blocking parks the calling goroutine only; its core goes on
-// with others. Calls that can fail return -1 (or NULL) and set errno, which is per goroutine.
+// A goroutine runs on any core, may move between cores whenever it is not running, and is preempted
+// when its time slice is over. A call described as blocking parks the calling goroutine only; its
+// core goes on with others. Calls that can fail return -1 (or NULL) and set errno, which is per
+// goroutine.
 #ifndef HEDDLE_GO_H
 #define HEDDLE_GO_H
 
@@ -13,9 +14,9 @@
 
 #pragma GCC visibility push(default)
 
-// Starts a goroutine that calls fn(arg) and ends when fn returns. It runs after the caller blocks, yields
-// or is preempted, or on another core at once. Never blocks.
-// 0, or -1 with errno ENOMEM when memory is exhausted (nothing else has changed then). A NULL fn panics.
+// Starts a goroutine that calls fn(arg) and ends when fn returns. It runs after the caller blocks,
+// yields or is preempted, or on another core at once. Never blocks. 0, or -1 with errno ENOMEM when
+// memory is exhausted (nothing else has changed then). A NULL fn panics.
 int go(void (*fn)(void *), void *arg);
 
 struct go_attr {
@@ -29,9 +30,9 @@ int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg);
 // Lets other goroutines run; the caller continues later, behind those that are waiting to run.
 void go_yield(void);
 
-// Ends the calling goroutine after running its deferred calls, those registered inside go_try included; no
-// go_try that encloses the call returns. The main goroutine may call it: the others run on, and
-// the machine ends as deadlocked when the last of them has ended without an exit().
+// Ends the calling goroutine after running its deferred calls, those registered inside go_try
+// included; no go_try that encloses the call returns. The main goroutine may call it: the others
+// run on, and the machine ends as deadlocked when the last of them has ended without an exit().
 _Noreturn void go_exit(void);
 
 // The calling goroutine's number: unique for ever, 1 for main.
@@ -43,13 +44,14 @@ int go_numcpu(void);
 // Goroutines that exist: running, runnable or blocked.
 size_t go_count(void);
 
-// Registers fn(arg) to be called when the innermost go_try around the call ends, or else when the goroutine
-// ends: by return, by panic or by go_exit. Last registered, first called. Never blocks.
+// Registers fn(arg) to be called when the innermost go_try around the call ends, or else when the
+// goroutine ends: by return, by panic or by go_exit. Last registered, first called. Never blocks.
 void go_defer(void (*fn)(void *), void *arg);
 
-// Panics with a message formatted as by printf, without floating point. Deferred calls run, then the innermost
-// go_try returns false; without one the machine prints "panic: " with the message and every goroutine's
-// traceback and ends with exit status 2. A deferred call may itself panic; its panic replaces the first.
+// Panics with a message formatted as by printf, without floating point. Deferred calls run, then
+// the innermost go_try returns false; without one the machine prints "panic: " with the message and
+// every goroutine's traceback and ends with exit status 2. A deferred call may itself panic; its
+// panic replaces the first.
 _Noreturn void go_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define GO_PANIC_MESSAGE 240
@@ -59,9 +61,10 @@ struct go_panic_info {
     const void *pc;                 // the return address of the go_panic call
 };
 
-// Calls fn(arg), then what it registered with go_defer. True: fn returned. False: it panicked, the deferred
-// calls have run, and *info (unless NULL) says how. Nests. A go_exit inside does not return here.
-// Locals of a caller that fn changes through pointers have their new values afterwards.
+// Calls fn(arg), then what it registered with go_defer. True: fn returned. False: it panicked, the
+// deferred calls have run, and *info (unless NULL) says how. Nests. A go_exit inside does not
+// return here. Locals of a caller that fn changes through pointers have their new values
+// afterwards.
 bool go_try(void (*fn)(void *), void *arg, struct go_panic_info *info);
 
 #pragma GCC visibility pop

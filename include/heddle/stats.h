@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the scheduler counts, per P. Numbers since boot, read without stopping anything: each is exact
-// for some moment in the recent past, not all for the same one.
+// What the scheduler counts, per P. Numbers since boot, read without stopping anything: each is
+// exact for some moment in the recent past, not all for the same one.
 #ifndef HEDDLE_STATS_H
 #define HEDDLE_STATS_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Synchronisation between goroutines on any cores. A zero-initialised object is ready to use and needs no
-// destruction; an object may be freed once nobody waits on it or is about to use it. Objects must not be
-// copied after their first use. Every member is private unless said otherwise. Blocking parks the
-// goroutine only.
+// Synchronisation between goroutines on any cores. A zero-initialised object is ready to use and
+// needs no destruction; an object may be freed once nobody waits on it or is about to use it.
+// Objects must not be copied after their first use. Every member is private unless said otherwise.
+// Blocking parks the goroutine only.
 #ifndef HEDDLE_SYNC_H
 #define HEDDLE_SYNC_H
 
@@ -36,7 +36,8 @@ bool mutex_trylock(struct mutex *m);
 // Panics "sync: unlock of unlocked mutex". Never blocks.
 void mutex_unlock(struct mutex *m);
 
-// Many readers or one writer. A waiting writer keeps new readers out, so a goroutine must not read-lock twice.
+// Many readers or one writer. A waiting writer keeps new readers out, so a goroutine must not
+// read-lock twice.
 struct rwmutex {
     struct mutex writers;
     _Atomic(int32_t) readers;
@@ -56,14 +57,15 @@ bool rwmutex_tryrlock(struct rwmutex *rw);
 // Panics "sync: RUnlock of unlocked RWMutex".
 void rwmutex_runlock(struct rwmutex *rw);
 
-// Waits for a number of things to be done. Adds from zero must happen before the wait; reuse is allowed
-// once every wait has returned.
+// Waits for a number of things to be done. Adds from zero must happen before the wait; reuse is
+// allowed once every wait has returned.
 struct waitgroup {
     _Atomic(uint64_t) state;
     struct sync_queue queue;
 };
 
-// Changes the count by n. At zero every waiter is woken. Panics "sync: negative WaitGroup counter". Never blocks.
+// Changes the count by n. At zero every waiter is woken. Panics "sync: negative WaitGroup counter".
+// Never blocks.
 void waitgroup_add(struct waitgroup *w, int n);
 // waitgroup_add(w, -1).
 void waitgroup_done(struct waitgroup *w);
@@ -76,8 +78,9 @@ struct once {
     struct mutex mutex;
 };
 
-// Calls fn(arg) if no call for o has been made yet; returns when the first call has ended, so it may block.
-// A fn that panics or calls go_exit counts as done. fn must not call once_do on the same o.
+// Calls fn(arg) if no call for o has been made yet; returns when the first call has ended, so it
+// may block. A fn that panics or calls go_exit counts as done. fn must not call once_do on the same
+// o.
 void once_do(struct once *o, void (*fn)(void *), void *arg);
 
 // A condition variable.
@@ -85,15 +88,16 @@ struct cond {
     struct sync_queue queue;
 };
 
-// Unlocks m, waits to be signalled, locks m again. Whoever waits has joined the queue before m is unlocked;
-// there are no spurious wake-ups, but the condition may have changed again.
+// Unlocks m, waits to be signalled, locks m again. Whoever waits has joined the queue before m is
+// unlocked; there are no spurious wake-ups, but the condition may have changed again.
 void cond_wait(struct cond *c, struct mutex *m);
 // Wakes the one that has waited longest, if any. The mutex need not be held. Never blocks.
 void cond_signal(struct cond *c);
 // Wakes all.
 void cond_broadcast(struct cond *c);
 
-// A counting semaphore of up to 2^32 - 1; it begins at 0, or at n with SEMA_INIT(n). First come, first served.
+// A counting semaphore of up to 2^32 - 1; it begins at 0, or at n with SEMA_INIT(n). First come,
+// first served.
 struct sema {
     _Atomic(uint64_t) state;
     struct sync_queue queue;
@@ -107,8 +111,8 @@ bool sema_try_acquire(struct sema *s);
 // Adds 1, or wakes the first waiter with it. Never blocks.
 void sema_release(struct sema *s);
 
-// A cache of interchangeable objects, one for each P, so that get and put share nothing between cores in the
-// usual case. Objects stay until taken or until pool_clear.
+// A cache of interchangeable objects, one for each P, so that get and put share nothing between
+// cores in the usual case. Objects stay until taken or until pool_clear.
 struct pool {
     void *(*make)(void); // public, may be NULL: makes an object for pool_get when there is none
     _Atomic(struct pool_shard *) shards;
@@ -116,11 +120,11 @@ struct pool {
 
 // Some object put earlier, or one from p->make, or NULL. Never blocks (unless make does).
 void *pool_get(struct pool *p);
-// Gives obj to the pool. False: there was no memory to keep it in, and obj is still the caller's. NULL is
-// ignored (true). Never blocks.
+// Gives obj to the pool. False: there was no memory to keep it in, and obj is still the caller's.
+// NULL is ignored (true). Never blocks.
 bool pool_put(struct pool *p, void *obj);
-// Empties the pool and frees its own memory, calling dispose (unless NULL) for each object. Nobody else may use
-// the pool meanwhile.
+// Empties the pool and frees its own memory, calling dispose (unless NULL) for each object. Nobody
+// else may use the pool meanwhile.
 void pool_clear(struct pool *p, void (*dispose)(void *obj));
 
 #pragma GCC visibility pop

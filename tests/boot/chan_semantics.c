@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=60 expect="chan: all as it should be"
-// What a channel promises, one case at a time: blocking, order, hand-over, closing, panics, NULL channels, sizes,
-// deadlines, freeing.
+// What a channel promises, one case at a time: blocking, order, hand-over, closing, panics, NULL
+// channels, sizes, deadlines, freeing.
 
 #include "check.h"
 

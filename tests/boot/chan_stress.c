@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 kopts="slice_us=100" timeout=120 expect="chan stress: nothing lost"
-// Hundreds of goroutines on a handful of channels with preemption every 100 microseconds: sends, receives, selects,
-// tries and deadlines mixed; at the end every number has arrived exactly once.
+// Hundreds of goroutines on a handful of channels with preemption every 100 microseconds: sends,
+// receives, selects, tries and deadlines mixed; at the end every number has arrived exactly once.
 
 #include "check.h"
 

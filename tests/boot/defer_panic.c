@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2 timeout=30 expect="defer: all as it should be"
-// Deferred calls, panics, go_try and go_exit in all their combinations; `trace` records who ran in which order.
+// Deferred calls, panics, go_try and go_exit in all their combinations; `trace` records who ran in
+// which order.
 
 #include "check.h"
 
@@ -163,7 +164,8 @@ static void exit_through_tries(void *fn)
     mark((void *)'!');
 }
 
-// A panic of a deferred call during the exit, recovered by a go_try that the exit passes: the exit goes on.
+// A panic of a deferred call during the exit, recovered by a go_try that the exit passes: the exit
+// goes on.
 static void exits_with_panic(void *arg)
 {
     (void)arg;

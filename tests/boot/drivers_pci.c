@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,2,4 machines=q35 timeout=90 expect="drivers_pci: 5 interfaces up"
+// test: smp=1,2,4 machines=q35 timeout=90 expect="drivers_pci: 7 interfaces up"
 // test: qemu="-netdev user,id=n1 -device virtio-net-pci,netdev=n1,vectors=0,romfile="
 // test: qemu+="-netdev user,id=n2 -device virtio-net-pci,netdev=n2,vectors=2,romfile="
 // test: qemu+="-netdev user,id=n3 -device pcie-root-port,id=rp,chassis=1"
 // test: qemu+="-device virtio-net-pci,netdev=n3,bus=rp,event_idx=off,mrg_rxbuf=off,romfile="
 // test: qemu+="-netdev user,id=n4 -device virtio-net-pci,netdev=n4,rx_queue_size=1024,romfile="
+// test: qemu+="-netdev user,id=n6 -device virtio-net-pci,netdev=n6,vectors=0,addr=0x0a,romfile="
+// test: qemu+="-netdev user,id=n7 -device virtio-net-pci,netdev=n7,vectors=0,addr=0x0e,romfile="
 // test: qemu+="-netdev user,id=n5 -device virtio-rng-pci"
 // test: qemu+="-device virtio-net-pci,netdev=n5,disable-modern=on,disable-legacy=off,romfile="
 //
-// Network cards in every manner PCI has: MSI-X, few vectors, the interrupt pin, behind a bridge,
-// without event indexes and merged buffers, transitional; a legacy one and one of another kind
-// are passed over. Each of the five gets an address by DHCP, so frames go both ways.
+// Network cards in every manner PCI has: MSI-X, few vectors, the interrupt pin (two sharing one
+// wire), behind a bridge, without event indexes and merged buffers, transitional; a legacy one
+// and one of another kind are passed over. Each of the seven gets an address by DHCP, so frames
+// go both ways.
 
 #include "check.h"
 #include "kernel/acpi.h"
@@ -31,7 +34,7 @@ int main(int argc, char **argv)
     check(acpi.n_cores == (uint32_t)go_numcpu() && acpi.n_ioapics >= 1 && acpi.n_segments == 1);
     check(acpi.have_fadt && acpi.pm_timer.bits && acpi.pm1a_control.bits && acpi.have_s5);
     check(acpi.n_virtio_mmio == 0 && acpi.hpet_addr && acpi.refused == 0);
-    check_soon(interfaces_up() == 5);
+    check_soon(interfaces_up() == 7);
     for (struct netif *nif = atomic_load(&netif_list); nif; nif = nif->next) {
         if (nif->loopback)
             continue;

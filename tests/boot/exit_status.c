@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,2 machines=q35,microvm args="200 \"two words\" c" exit=200 expect="argument two words"
-// main's result is the machine's, also above 127, while other goroutines still run; arguments arrive as typed.
+// test: smp=1,2 machines=q35,microvm args="200 \"two words\" c" exit=200
+// test: expect="argument two words"
+// main's result is the machine's, also above 127, while other goroutines still run; arguments
+// arrive as typed.
 
 #include <heddle.h>
 #include <stdio.h>

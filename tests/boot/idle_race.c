@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=120 expect="idle_race: no wake-up was lost"
-// Pairs of goroutines hand a token back and forth with pauses that leave every core about to sleep, halted, or just
-// woken when the next hand-over comes. A lost wake-up leaves the machine asleep for ever: there are no other events.
+// Pairs of goroutines hand a token back and forth with pauses that leave every core about to sleep,
+// halted, or just woken when the next hand-over comes. A lost wake-up leaves the machine asleep for
+// ever: there are no other events.
 
 #include <heddle.h>
 #include <stdatomic.h>

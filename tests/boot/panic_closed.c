@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2 exit=2 expect="panic: send on closed channel" reject="deferred too late"
-// A panic nobody recovers, in a goroutine that was waiting: deferred calls run, then the report, exit status 2.
+// A panic nobody recovers, in a goroutine that was waiting: deferred calls run, then the report,
+// exit status 2.
 
 #include "check.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1 exit=2 expect="panic: first\r?\n\tpanic: second\r?\n\tpanic: third"
-// Panics of deferred calls while panicking: all are reported, oldest first; one that was recovered is not.
+// Panics of deferred calls while panicking: all are reported, oldest first; one that was recovered
+// is not.
 
 #include "check.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=120 kopts="slice_us=500" expect="preempt: hogs gave way"
-// Endless loops, twice as many as cores, the empty one included, give way to main, and no register of theirs changes
-// while they do: general, x87, SSE and AVX where there is AVX, each loop with values of its own.
+// Endless loops, twice as many as cores, the empty one included, give way to main, and no register
+// of theirs changes while they do: general, x87, SSE and AVX where there is AVX, each loop with
+// values of its own.
 
 #include <heddle.h>
 #include <stdatomic.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=60 expect="select: all as it should be"
-// What a select promises: which cases may run, fairness, channels that stand in several cases or are NULL or closed,
-// deadlines, many cases, selects that meet selects, and that nothing is left behind in the queues.
+// What a select promises: which cases may run, fairness, channels that stand in several cases or
+// are NULL or closed, deadlines, many cases, selects that meet selects, and that nothing is left
+// behind in the queues.
 
 #include "check.h"
 
@@ -74,7 +75,8 @@ static void selects_send(void *arg)
     finished++;
 }
 
-// A waiting select is served by sends, receives, other selects and closes; only one of its cases runs.
+// A waiting select is served by sends, receives, other selects and closes; only one of its cases
+// runs.
 static void waiting(void)
 {
     int64_t v = 0;
@@ -177,7 +179,8 @@ static void many(void)
         chan_free(c[i]);
 }
 
-// Selects that both send and receive on the same two channels pass each other everything exactly once.
+// Selects that both send and receive on the same two channels pass each other everything exactly
+// once.
 enum { PEERS = 6, EXCHANGES = 2000 };
 static _Atomic(int64_t) sent_sum, received_sum;
 static _Atomic(int) sent_n, received_n;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4,8 machines=q35,microvm timeout=60 expect="smp: all cores met"
-// Every core runs a goroutine at the same moment: as many goroutines as cores meet at a barrier that spins.
+// Every core runs a goroutine at the same moment: as many goroutines as cores meet at a barrier
+// that spins.
 
 #include <heddle.h>
 #include <stdatomic.h>

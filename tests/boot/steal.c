@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=120 expect="steal: every goroutine ran once"
-// One P makes far more goroutines than its queue holds; each runs exactly once, and where there are several cores,
-// more than one of them takes part.
+// One P makes far more goroutines than its queue holds; each runs exactly once, and where there are
+// several cores, more than one of them takes part.
 
 #include <heddle.h>
 #include <stdatomic.h>

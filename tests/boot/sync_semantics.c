@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=90 expect="sync: all as it should be"
-// The objects of sync.h on the real scheduler: exclusion under contention and preemption, hand-off to those that starve,
-// writer preference, order of waiters, misuse, and how many goroutines get through.
+// The objects of sync.h on the real scheduler: exclusion under contention and preemption, hand-off
+// to those that starve, writer preference, order of waiters, misuse, and how many goroutines get
+// through.
 
 #include "check.h"
 
@@ -65,7 +66,8 @@ static void mutexes(void)
     mutex_unlock(&m);
 }
 
-// A goroutine that takes the mutex again at once each time, without ever blocking, and one that sleeps between.
+// A goroutine that takes the mutex again at once each time, without ever blocking, and one that
+// sleeps between.
 static _Atomic(bool) stop;
 
 static void keeps_taking(void *arg)

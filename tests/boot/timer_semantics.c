@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=90 expect="time: all as it should be"
-// Sleeping, timers and tickers: never too early, every one once, stop and reset say the truth, tens of thousands at
-// once, and a core that computes does not hold the others' timers up.
+// Sleeping, timers and tickers: never too early, every one once, stop and reset say the truth, tens
+// of thousands at once, and a core that computes does not hold the others' timers up.
 
 #include "check.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=120 expect="yield_many: every turn was counted once"
-// Many goroutines yield, park and wake one another with every queue full and every core stealing: none is lost and
-// none runs twice at a time. Each counts its own turns in a plain variable, which a double would spoil.
+// Many goroutines yield, park and wake one another with every queue full and every core stealing:
+// none is lost and none runs twice at a time. Each counts its own turns in a plain variable, which
+// a double would spoil.
 
 #include <heddle.h>
 #include <stdatomic.h>

@@ -42,17 +42,21 @@ def ask(a, request):
 
 def curl(a, path, *options):
     host, port = a.address(80)
-    return subprocess.run(['curl', '-sS', '--max-time', '20', *options,
-                           f'http://{host}:{port}{path}'], check=True, stdout=subprocess.PIPE).stdout
+    command = ['curl', '-sS', '--max-time', '20', *options, f'http://{host}:{port}{path}']
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def curl_status(a, path, *options):
+    return curl(a, path, '-o', '/dev/null', '-w', '%{http_code} %{size_download}', *options)
 
 
 def pages(a):
     assert curl(a, '/') == PAGE
-    assert curl(a, '/', '-o', '/dev/null', '-w', '%{http_code} %{size_download}', '--head') == b'200 0'
-    assert curl(a, '/none', '-o', '/dev/null', '-w', '%{http_code}') == b'404'
-    assert curl(a, '/', '-X', 'DELETE', '-o', '/dev/null', '-w', '%{http_code}') == b'405'
+    assert curl_status(a, '/', '--head') == b'200 0'
+    assert curl_status(a, '/none').startswith(b'404')
+    assert curl_status(a, '/', '-X', 'DELETE').startswith(b'405')
     assert curl(a, '/?a=b', '--http1.0') == PAGE
-    assert curl(a, '/', '-d', 'x' * 100000, '-o', '/dev/null', '-w', '%{http_code}') == b'405'
+    assert curl_status(a, '/', '-d', 'x' * 100000).startswith(b'405')
     sched = curl(a, '/debug/sched').decode()
     rows = [line.split() for line in sched.splitlines()[2:]]
     assert len(rows) == a.smp and all(len(r) == 10 for r in rows), sched
@@ -113,7 +117,8 @@ def refusals(a):
     assert ask(a, b'GET / HTTP/1.1\r\n\r\n') == 400                         # no Host
     assert ask(a, b'GET / HTTP/1.1\r\nHost: h\r\nBad Name: x\r\n\r\n') == 400
     assert ask(a, b'GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1x\r\n\r\n') == 400
-    assert ask(a, b'GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n') == 400
+    assert ask(a, b'GET / HTTP/1.1\r\nHost: h\r\n'
+                  b'Content-Length: 1\r\nContent-Length: 2\r\n\r\n') == 400
     assert ask(a, b'GET / HTTP/2.0\r\nHost: h\r\n\r\n') == 505
     assert ask(a, b'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n') == 501
     assert ask(a, b'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n') == 413

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: srcs=sched/chan.c,sched/select.c,sched/timer.c,sched/time.c,kernel/spinlock.c
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=120
-// Channels under real concurrency: every element arrives exactly once and in order, whatever sends, receives, selects,
-// deadlines and closes race; channels may be freed by whoever received the last element.
+// Channels under real concurrency: every element arrives exactly once and in order, whatever sends,
+// receives, selects, deadlines and closes race; channels may be freed by whoever received the last
+// element.
 
 #include "threads.h"
 
@@ -136,7 +137,8 @@ static void mover(void *arg)
         unsigned shift = rand_below(&rng, RING), n = 0;
         for (; n < RING; n++) {
             struct chan *c = ring[(n + shift) % RING];
-            k[n] = (struct chan_case){ c, held ? CHAN_SEND : CHAN_RECV, held ? &held : &in[n], false };
+            k[n] = held ? (struct chan_case){ c, CHAN_SEND, &held, false }
+                        : (struct chan_case){ c, CHAN_RECV, &in[n], false };
         }
         k[n] = (struct chan_case){ held ? NULL : quit, CHAN_RECV, NULL, false };
         int ran = chan_select(k, (int)n + 1, true);

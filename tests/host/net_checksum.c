@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: srcs=net/*.c,tests/host/sim/*.c timeout=60
+// test: srcs=net/checksum.c,net/pbuf.c,net/random.c,tests/host/sim/sim_*.c timeout=60
 // test: cflags="-fsanitize=address,undefined -fno-sanitize-recover=all"
 //
 // The Internet checksum against its definition, on every small length and offset and on chains cut

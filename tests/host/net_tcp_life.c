@@ -277,7 +277,7 @@ static void deadlines(void)
 // ---- flow control ----
 
 struct reader {
-    struct conn *c;
+    struct conn *c, *peer;
     uint32_t n;
     bool done;
 };
@@ -309,7 +309,7 @@ static void zero_window(void)
     struct conn *c, *s;
     wire->par.loss_ppm = 50000;
     pair(l, &c, &s);
-    struct reader r = {s, 1500000, false};
+    struct reader r = {s, c, 1500000, false};
     go(slow_reader, &r);
     time_sleep(1000 * TIME_S);
     send_pattern(c, 3, r.n);
@@ -625,6 +625,15 @@ static void send_all(void *arg)
     r->done = true;
 }
 
+static void read_all(void *arg)
+{
+    struct reader *r = arg;
+    expect_pattern(r->peer, 9, r->n);
+    expect_end(r->peer);
+    net_close(r->peer);
+    r->done = true;
+}
+
 // Everybody sends and nobody reads: what all hold together stays within the limit, and goes on when they
 // do read.
 static void memory_limit(void)
@@ -635,7 +644,7 @@ static void memory_limit(void)
     struct conn *c[N], *s[N];
     for (int i = 0; i < N; i++) {
         pair(l, &c[i], &s[i]);
-        r[i] = (struct reader){c[i], BYTES, false};
+        r[i] = (struct reader){c[i], s[i], BYTES, false};
         go(send_all, &r[i]);
     }
     for (int i = 0; i < 600; i++) {
@@ -644,9 +653,12 @@ static void memory_limit(void)
     }
     CHECK(tcp_mem_held() * PBUF_SIZE > 1 << 20);
     for (int i = 0; i < N; i++) {
-        expect_pattern(s[i], 9, BYTES);
-        expect_end(s[i]);
-        net_close(s[i]);
+        r[i].done = false;
+        go(read_all, &r[i]);
+    }
+    for (int i = 0; i < N; i++) {
+        while (!r[i].done)
+            time_sleep(TIME_S);
         net_close(c[i]);
     }
     time_sleep(200 * TIME_S);

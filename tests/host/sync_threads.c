@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: srcs=sched/sync_*.c,sched/timer.c,sched/time.c,sched/chan.c,sched/select.c,kernel/spinlock.c
+// test: srcs=sched/sync_*.c,sched/timer.c,sched/time.c,sched/chan.c,sched/select.c,kernel/spin*.c
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=120
-// The objects of sync.h under real concurrency: exclusion and visibility (ThreadSanitizer sees the plain variables they
-// guard), no lost wake-up, fairness, misuse, and objects whose memory goes as soon as that is legal.
+// The objects of sync.h under real concurrency: exclusion and visibility (ThreadSanitizer sees the
+// plain variables they guard), no lost wake-up, fairness, misuse, and objects whose memory goes as
+// soon as that is legal.
 
 #include "threads.h"
 

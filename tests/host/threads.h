@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Threads that play goroutines, each with a core and a P of its own, for tests of what is built on park and ready
-// (channels, sync, timers) under real concurrency and ThreadSanitizer. There is no scheduler: a parked goroutine is
-// a sleeping thread. One more thread runs the timers of all Ps, as an idle core would.
-// Included by one file, the test itself.
+// Threads that play goroutines, each with a core and a P of its own, for tests of what is built on
+// park and ready (channels, sync, timers) under real concurrency and ThreadSanitizer. There is no
+// scheduler: a parked goroutine is a sleeping thread. One more thread runs the timers of all Ps, as
+// an idle core would. Included by one file, the test itself.
 #ifndef TESTS_HOST_THREADS_H
 #define TESTS_HOST_THREADS_H
 
@@ -118,7 +118,11 @@ void sched_timer_earlier(struct p *p, int64_t when_ns) { check(p && when_ns < IN
 int64_t clock_mono_ns(void) { return (int64_t)arch_counter(); }
 int64_t clock_wall_ns(void) { return clock_mono_ns(); }
 
-void *heap_alloc(size_t n) { return n > (size_t)1 << 40 ? NULL : aligned_alloc(64, (n + 64) & ~63ul); }
+void *heap_alloc(size_t n)
+{
+    return n > (size_t)1 << 40 ? NULL : aligned_alloc(64, (n + 64) & ~(size_t)63);
+}
+
 void heap_free(void *p) { free(p); }
 
 void *heap_zalloc(size_t n)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: srcs=kernel/spinlock.c cflags="-fsanitize=address,undefined" timeout=60
-// The timer heap against a plain array: random arming, moving and disarming keeps the tree's order, ranks and links,
-// and timers fire in the order of their times; the longest rightmost path stays logarithmic however many.
+// The timer heap against a plain array: random arming, moving and disarming keeps the tree's order,
+// ranks and links, and timers fire in the order of their times; the longest rightmost path stays
+// logarithmic however many.
 
 #include "sched/timer.c"
 #include "threads.h"

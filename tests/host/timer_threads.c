@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: srcs=sched/timer.c,sched/time.c,sched/ticker.c,sched/chan.c,sched/select.c,kernel/spinlock.c
+// test: srcs=sched/timer.c,sched/time.c,sched/ticker.c,sched/chan.c,sched/select.c,kernel/spin*.c
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=120
-// Timers armed, reset, stopped and run by several cores at once: each arming fires once or is stopped, never both and
-// never twice; after timer_disarm_sync the timer's memory may go; sleepers sleep long enough.
+// Timers armed, reset, stopped and run by several cores at once: each arming fires once or is
+// stopped, never both and never twice; after timer_disarm_sync the timer's memory may go; sleepers
+// sleep long enough.
 
 #include "threads.h"
 
@@ -19,7 +20,8 @@ static void fire(void *arg)
     atomic_fetch_add(&firings, 1);
 }
 
-// One user at a time has a timer, so that each arming can be accounted for; the firing races with it freely.
+// One user at a time has a timer, so that each arming can be accounted for; the firing races with
+// it freely.
 static pthread_mutex_t slot[SHARED];
 
 static void user(void *arg)

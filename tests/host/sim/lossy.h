@@ -37,7 +37,6 @@ struct lossy {
     // Private.
     struct pbuf *rx_head, *rx_tail;
     int64_t wire_free_ns, last_ns, loan_end_ns;
-    struct spinlock lock;
     struct poller *poller;
 };
 

@@ -37,6 +37,9 @@ void sim_run(const struct sim_options *opt, void (*fn)(void *), void *arg);
 void sim_event(int64_t when_ns, void (*fn)(void *), void *arg);
 // Lets another core or goroutine run, perhaps.
 void sim_point(void);
+// Between these, nothing else runs: what hardware does in one step. They nest.
+void sim_hold(void);
+void sim_release(void);
 // Lets everything happen that is due within the next ns; time_sleep for tests.
 void sim_settle(int64_t ns);
 // Goroutines that exist now, the caller counted; timers armed now.

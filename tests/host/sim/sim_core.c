@@ -75,6 +75,7 @@ static struct poller *pollers;
 static void *outside[5];
 static bool finished;
 static uint64_t next_id = 1;
+static unsigned held; // sim_hold: no switch now
 static const void *outside_bottom; // of the stack sim_run was called on
 static size_t outside_size;
 
@@ -150,10 +151,18 @@ void preempt_yield(void)
     back_to_g0(f);
 }
 
+void sim_hold(void) { held++; }
+
+void sim_release(void)
+{
+    require(held);
+    held--;
+}
+
 void sim_point(void)
 {
     now_ns += 20;
-    if (!sim_chance(sim_opt.switch_ppm))
+    if (held || !sim_chance(sim_opt.switch_ppm))
         return;
     if (ncores > 1 && (sim_rand() & 1))
         core_switch(random_other_core());
@@ -164,6 +173,7 @@ void sim_point(void)
 // Waiting for something only another core can bring about.
 static void spin_turn(const char *what)
 {
+    require(!held);
     if (ncores == 1)
         throw("%s: waits for ever on a single core", what);
     now_ns += 20;

@@ -121,7 +121,10 @@ size_t page_total(void) { return 131072; }
 
 // Console.
 
-int kvsnprintf(char *buf, size_t n, const char *fmt, va_list ap) { return vsnprintf(buf, n, fmt, ap); }
+int kvsnprintf(char *buf, size_t n, const char *fmt, va_list ap)
+{
+    return vsnprintf(buf, n, fmt, ap);
+}
 
 int ksnprintf(char *buf, size_t n, const char *fmt, ...)
 {
