@@ -356,7 +356,8 @@ void arp_flush(struct netif *nif)
         while (gone) {
             struct neigh *n = gone;
             gone = n->next;
-            drop_kept(n->kept);
+            // Sent while the interface was being configured: not lost in silence.
+            tell_failed(n->kept);
             heap_free(n);
         }
     }

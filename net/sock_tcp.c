@@ -2,10 +2,10 @@
 // TCP as the application calls it: dial, read, write, close.
 //
 // A call takes the connection's lock, looks, and parks if it must wait; whoever changes what it
-// waits for takes it off its queue and readies it, and it looks again. While it is under way the call
-// holds a reference. User memory is only touched without the lock: a reader detaches buffers (or
-// takes a reference on the one it empties in part) and copies after unlocking, a writer copies before
-// it locks.
+// waits for takes it off its queue and readies it, and it looks again. While it is under way the
+// call holds a reference. User memory is only touched without the lock: a reader detaches buffers
+// (or takes a reference on the one it empties in part) and copies after unlocking, a writer
+// copies before it locks.
 //
 // One write at a time: the one under way is marked TF_WR_BUSY, the others wait in c->writers; it
 // alone waits for room, in c->wr_space.

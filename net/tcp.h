@@ -226,7 +226,7 @@ struct tcp_seg {
         uint32_t start, end;
     } sack[TCP_SACK_MAX];
     int64_t now_ns;
-    struct listener *deliver; // set when the connection has become established and is to be accepted
+    struct listener *deliver; // set when the connection has become established, to be accepted
 };
 
 enum tcp_stat {
@@ -258,8 +258,8 @@ struct tcp_core {
     _Alignas(CACHE_LINE) _Atomic(uint32_t) epoch;
     int64_t now_ns;    // at the beginning of the batch
     struct tcb *acks;  // linked by link, a reference each
-    // Buffers that connections have come to hold here, less those they have given up here; the sum over
-    // all cores counts. Written by the core alone, relaxed.
+    // Buffers that connections have come to hold here, less those they have given up here; the
+    // sum over all cores counts. Written by the core alone, relaxed.
     _Atomic(int64_t) held;
     bool counts; // tcp_mem.c knows that this core counts
     _Atomic(uint64_t) stats[TCP_STATS]; // written by the core alone, relaxed
@@ -292,8 +292,9 @@ static inline bool tcp_in_batch(void)
 
 static inline void tcp_count(enum tcp_stat s)
 {
-    _Atomic(uint64_t) *n = &tcp_this_core()->stats[s];
-    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+    _Atomic(uint64_t) *p = &tcp_this_core()->stats[s];
+    uint64_t n = atomic_load_explicit(p, memory_order_relaxed);
+    atomic_store_explicit(p, n + 1, memory_order_relaxed);
 }
 
 // Sequence numbers, modulo 2^32.
@@ -331,7 +332,8 @@ static inline uint32_t tcp_ts_now(const struct tcb *c, int64_t now_ns)
 // tcp.c: life of a connection
 
 // A new connection with one reference, not in the table; NULL without memory.
-struct tcb *tcb_new(uint32_t laddr_be, uint16_t lport, uint32_t raddr_be, uint16_t rport, uint32_t hash);
+struct tcb *tcb_new(uint32_t laddr_be, uint16_t lport, uint32_t raddr_be, uint16_t rport,
+                    uint32_t hash);
 // Counts the buffers c holds now. Context: c->lock held, about to be released.
 void tcb_account(struct tcb *c);
 // Releases the lock and frees c if no reference is left. Context: c->lock held, by one who found c
@@ -404,7 +406,8 @@ void tcp_listen_init(void);
 // tcp_cookie.c
 
 void tcp_cookie_init(void);
-// The first number to answer the SYN s with, and the timestamp: ts with the options in its low bits.
+// The first number to answer the SYN s with, and the timestamp: ts with the options in its low
+// bits.
 uint32_t tcp_cookie_make(const struct tcp_seg *s);
 uint32_t tcp_cookie_ts(const struct tcp_seg *s, uint32_t ts);
 // Checks the cookie an ACK returns; if it is good, the SYN's options are put into s.
@@ -460,8 +463,8 @@ void tcp_send_probe(struct tcb *c, int64_t now_ns);
 void tcp_send_syn(struct tcb *c, int64_t now_ns); // SYN, or SYN and ACK, by state
 void tcp_send_rst(struct tcb *c, int64_t now_ns);
 // A segment without a connection. opts: n_opts bytes, a multiple of 4.
-void tcp_send_bare(const struct tcp_seg *to, uint32_t seq, uint32_t ack, uint8_t flags, uint16_t wnd,
-                   const uint8_t *opts, unsigned n_opts);
+void tcp_send_bare(const struct tcp_seg *to, uint32_t seq, uint32_t ack, uint8_t flags,
+                   uint16_t wnd, const uint8_t *opts, unsigned n_opts);
 // Cuts segment p after n bytes. False: no memory.
 bool tcp_split(struct tcb *c, struct pbuf *p, uint32_t n);
 uint32_t tcp_snd_limit(const struct tcb *c);
@@ -520,7 +523,8 @@ void tcp_tw_add(struct tcb *c, int64_t now_ns);
 // True: the segment belonged to an entry and has been dealt with. False: none, or a SYN that may
 // reuse it; then *reuse says so and *iss_after is the last number used.
 bool tcp_tw_input(const struct tcp_seg *s, bool *reuse, uint32_t *iss_after);
-bool tcp_tw_has(uint32_t laddr_be, uint16_t lport, uint32_t raddr_be, uint16_t rport, uint32_t hash);
+bool tcp_tw_has(uint32_t laddr_be, uint16_t lport, uint32_t raddr_be, uint16_t rport,
+                uint32_t hash);
 size_t tcp_tw_count(void);
 
 // tcp_port.c

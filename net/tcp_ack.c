@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Acknowledgements: what they free, the round trip times they tell (RFC 6298), and the peer's window.
+// Acknowledgements: what they free, the round trip times they tell (RFC 6298), and the peer's
+// window.
 //
 // Context of everything here: the connection's lock is held.
 #include "net/tcp.h"
@@ -20,8 +21,9 @@ void tcp_rtt_sample(struct tcb *c, int64_t rtt_ns)
         c->srtt = MAX(c->srtt, 1u);
         c->min_rtt = MIN(c->min_rtt, r);
     }
-    int64_t rto = (int64_t)((uint64_t)c->srtt + MAX(4 * (uint64_t)c->rttvar, 1u)) << 10;
-    c->rto_ns = MIN(MAX(rto, TCP_RTO_MIN), TCP_RTO_MAX);
+    // A peer may hold its acknowledgement back for as long as the least timeout.
+    int64_t spread_ns = MAX((int64_t)c->rttvar << 12, TCP_RTO_MIN);
+    c->rto_ns = MIN(((int64_t)c->srtt << 10) + spread_ns, TCP_RTO_MAX);
     c->backoff = 0;
 }
 
@@ -55,7 +57,8 @@ void tcp_ack_advance(struct tcb *c, const struct tcp_seg *s, struct gqueue *wake
                 rtt_ns = s->now_ns - p->sent_ns;
         } else {
             repaired = true;
-            rtt_ns = (p->seg_flags & SEG_EVER) && answers_last(c, p, s) ? s->now_ns - p->sent_ns : -1;
+            bool known = (p->seg_flags & SEG_EVER) && answers_last(c, p, s);
+            rtt_ns = known ? s->now_ns - p->sent_ns : -1;
         }
         tcp_loss_forget(c, p, s->now_ns);
         c->sndq_head = p->next;

@@ -3,12 +3,14 @@
 // connections is full (RFC 4987, 3.6).
 //
 // The first sequence number of the answer carries 5 bits of time (steps of 2^36 ns, a good minute),
-// 3 bits that stand for the MSS, and 24 bits of a keyed hash over both, the endpoints and the peer's
-// first number. An acknowledgement is good for at most two steps. If the SYN had timestamps, the low
-// bits of ours carry the window scale and whether SACK may be used; without them neither is.
+// 3 bits that stand for the MSS, and 24 bits of a keyed hash over both, the endpoints and the
+// peer's first number. An acknowledgement is good for at most two steps. If the SYN had
+// timestamps, the low bits of ours carry the window scale and whether SACK may be used; without
+// them neither is.
 #include "net/tcp.h"
 
-enum { TS_BITS = 6, TS_SCALE_MASK = 15, TS_NO_SCALE = 15, TS_SACK = 16, STEP_SHIFT = 36, STEP_MASK = 31 };
+enum { TS_BITS = 6, TS_SCALE_MASK = 15, TS_NO_SCALE = 15, TS_SACK = 16 };
+enum { STEP_SHIFT = 36, STEP_MASK = 31 };
 
 static const uint16_t mss_table[8] = {TCP_MSS_MIN, 536, 1024, 1220, 1360, 1440, 1460, TCP_SEG_ROOM};
 static uint64_t key[2];

@@ -61,7 +61,8 @@ static bool fast(struct tcb *c, struct pbuf *p, const struct tcp_seg *s, struct 
     return true;
 }
 
-// RFC 7323: an old duplicate by its timestamp. An idle connection's last one is not believed for ever.
+// RFC 7323: an old duplicate by its timestamp. An idle connection's last one is not believed for
+// ever.
 static bool paws_reject(const struct tcb *c, const struct tcp_seg *s)
 {
     return s->has_ts && seq_lt(s->ts_val, c->ts_recent) &&
@@ -76,7 +77,10 @@ static bool acceptable(struct tcb *c, const struct tcp_seg *s)
             return false;
         if (paws_reject(c, s)) {
             tcp_count(TCP_PAWS_DROPS);
-            tcp_send_ack(c, s->now_ns);
+            if (s->len || (s->flags & TH_FIN))
+                tcp_send_ack(c, s->now_ns);
+            else
+                tcp_challenge(c, s->now_ns);
             return false;
         }
     }
@@ -150,7 +154,8 @@ static void fin_received(struct tcb *c, const struct tcp_seg *s, struct gqueue *
 }
 
 // Payload and FIN. Takes p.
-static void take_payload(struct tcb *c, struct pbuf *p, const struct tcp_seg *s, struct gqueue *wake)
+static void take_payload(struct tcb *c, struct pbuf *p, const struct tcp_seg *s,
+                         struct gqueue *wake)
 {
     bool more_to_come = c->state == TCP_ESTABLISHED || c->state == TCP_FIN_WAIT_1 ||
                         c->state == TCP_FIN_WAIT_2;

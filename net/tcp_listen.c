@@ -2,13 +2,13 @@
 // Listening: from a SYN to an accepted connection.
 //
 // A SYN makes a connection in SYN_RCVD, bounded in number for each listener; beyond that it is
-// answered by a cookie and forgotten. The ACK that completes the handshake establishes the connection
-// under its own lock; then, without it, the connection is put into the accept queue, since the
-// listener's lock comes before. While the queue is full handshakes are not completed, and new SYNs
-// are dropped: the peer tries again.
+// answered by a cookie and forgotten. The ACK that completes the handshake establishes the
+// connection under its own lock; then, without it, the connection is put into the accept queue,
+// since the listener's lock comes before. While the queue is full handshakes are not completed,
+// and new SYNs are dropped: the peer tries again.
 //
-// A listener lives while it has references: the port table's, one for each half-open connection, one
-// for each call working on it.
+// A listener lives while it has references: the port table's, one for each half-open connection,
+// one for each call working on it.
 #include <errno.h>
 
 #include "kernel/clock.h"

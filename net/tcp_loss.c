@@ -4,9 +4,9 @@
 // The scoreboard stands in the send queue itself, as flags of its segments. With SACK (RFC 6675) a
 // segment counts as lost when three later segments, or more than two segments' worth of bytes, have
 // arrived; a segment sent again, when something sent later than that has (and a quarter of a round
-// trip has passed between them). Without SACK (RFC 6582) three duplicate acknowledgements tell of one
-// lost segment, a partial one of the next; each duplicate stands for a segment that has left the
-// network, which c->sacked counts so that tcp_pipe is right in both cases.
+// trip has passed between them). Without SACK (RFC 6582) three duplicate acknowledgements tell of
+// one lost segment, a partial one of the next; each duplicate stands for a segment that has left
+// the network, which c->sacked counts so that tcp_pipe is right in both cases.
 //
 // A timeout marks all in flight as lost and forgets what SACK has told (the peer may have thrown it
 // away). When the first acknowledgement after it answers a timestamp from before, nothing had been

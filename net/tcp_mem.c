@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // How much memory all connections together may fill: a quarter of the machine's, or tcp_memory=MB.
 //
-// What is counted are buffers, whole ones, however few bytes are in them. Each connection's count is
-// compared with what it was when its lock is released, and the difference goes to a counter of that
-// core, so that no core writes what another does. The sum is looked at once each receive batch. From
-// half the limit on windows and send buffers are small; beyond the limit segments out of order, and
-// those for connections nobody reads from, are dropped, and a send queue takes a few segments only.
-// Every connection can always have something under way, so all of them move on.
+// What is counted are buffers, whole ones, however few bytes are in them. Each connection's count
+// is compared with what it was when its lock is released, and the difference goes to a counter of
+// that core, so that no core writes what another does. The sum is looked at once each receive
+// batch. From half the limit on windows and send buffers are small; beyond the limit segments out
+// of order, and those for connections nobody reads from, are dropped, and a send queue takes a
+// few segments only. Every connection can always have something under way, so all of them move
+// on.
 #include "kernel/cmdline.h"
 #include "kernel/page.h"
 #include "net/tcp.h"

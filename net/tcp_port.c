@@ -29,7 +29,8 @@ int tcp_port_choose(struct tcb *c)
         if (tcp_port_listening(c->lport, c->laddr_be))
             continue;
         c->hash = tcp_hash(c->laddr_be, c->lport, c->raddr_be, c->rport);
-        if (!tcp_tw_has(c->laddr_be, c->lport, c->raddr_be, c->rport, c->hash) && tcp_table_insert(c))
+        if (!tcp_tw_has(c->laddr_be, c->lport, c->raddr_be, c->rport, c->hash) &&
+            tcp_table_insert(c))
             return 0;
     }
     return -EADDRNOTAVAIL;

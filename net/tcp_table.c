@@ -261,7 +261,8 @@ static void limbo_look(void)
     // Both sides change the count, if only by 0: a batch either began before this, and is seen, or
     // begins after it, and sees that what was taken out of the table is out.
     limbo.inside = 0;
-    uint64_t m = atomic_fetch_or_explicit(&cores_used, 0, memory_order_acq_rel); /* pairs: TCP-EPOCH */
+    /* pairs: TCP-EPOCH */
+    uint64_t m = atomic_fetch_or_explicit(&cores_used, 0, memory_order_acq_rel);
     for (; m; m &= m - 1) {
         unsigned i = (unsigned)__builtin_ctzll(m);
         limbo.seen[i] = atomic_fetch_add_explicit(&tcp_cores[i].epoch, 0,

@@ -4,8 +4,8 @@
 //
 // The times at which something is due stand in the connection and change with each segment; the
 // timer itself is touched only when it would fire too late. When it fires early it looks again and
-// arms itself for what is due next. On a connection that has just been active that is a delayed ACK's
-// time at most, so that arming one does not find the timer set too late, and costs nothing.
+// arms itself for what is due next. On a connection that has just been active that is a delayed
+// ACK's time at most, so that arming one does not find the timer set too late, and costs nothing.
 //
 // Each arming holds a reference. timer_ns is NEVER when no arming is outstanding. An arming that is
 // replaced while its function is already on the way in is counted in timer_late; the function runs
@@ -145,7 +145,8 @@ static void rexmt_due(struct tcb *c, int64_t now_ns, struct gqueue *wake)
         return;
     }
     tcp_count(TCP_TIMEOUTS);
-    // Full segments that never arrive while the peer lives: a path that drops large packets silently.
+    // Full segments that never arrive while the peer lives: a path that drops large packets
+    // silently.
     if (c->backoff == BLACKHOLE_BACKOFF && c->mss > BLACKHOLE_MSS)
         tcb_set_mss(c, BLACKHOLE_MSS + IP4_HDR_LEN + TCP_HDR_LEN);
     tcp_loss_timeout(c, now_ns);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// TIME_WAIT: what is left of a connection for 2 MSL, so that old segments do not enter a new one and
-// a lost last ACK can be repeated. An entry is a tenth of a connection; their number is bounded, the
-// oldest making room.
+// TIME_WAIT: what is left of a connection for 2 MSL, so that old segments do not enter a new one
+// and a lost last ACK can be repeated. An entry is a tenth of a connection; their number is
+// bounded, the oldest making room.
 //
 // Entries stand in shards by hash, each with its lock, a small table and a list in order of expiry
 // (all live equally long). One timer looks at all shards once a second while there are entries.
@@ -184,9 +184,10 @@ bool tcp_tw_input(const struct tcp_seg *s, bool *reuse, uint32_t *iss_after)
         unlink_age(sh, w);
         link_newest(sh, w);
     }
-    // A bare ACK in its place needs no answer; whatever else may be waiting for one.
-    bool answer = !(s->flags & TH_RST) &&
-                  (s->len || (s->flags & (TH_SYN | TH_FIN)) || s->seq != w->rcv_nxt);
+    // Whoever sends something, or probes, waits for an answer. A bare ACK does not: answered, two
+    // ends could go on with that for ever.
+    bool answer = !(s->flags & TH_RST) && (s->len || (s->flags & (TH_SYN | TH_FIN)) ||
+                                           s->seq == w->rcv_nxt - 1);
     struct tcp_tw t = *w;
     spin_unlock(&sh->lock);
     if (!answer)

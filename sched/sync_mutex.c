@@ -5,8 +5,8 @@
 //   WAITERS   the queue is not empty. Changed only under the queue's lock.
 //   STARVING  the mutex goes from hand to hand in queue order. Changed only under the queue's lock,
 //             while locked.
-//   WOKEN     somebody who has waited is awake and will either lock or queue again: unlock need wake
-//             nobody.
+//   WOKEN     somebody who has waited is awake and will either lock or queue again: unlock need
+//             wake nobody.
 // Normal mode: unlock frees the mutex and wakes the first waiter, which competes with whoever comes
 // by; that keeps the mutex busy, since a newcomer is already running. A waiter that lost goes back
 // to the front of the queue, and when it has waited STARVE_NS it sets STARVING. Starving mode:

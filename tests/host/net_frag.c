@@ -96,14 +96,18 @@ static void shuffled(uint16_t id)
     uint32_t n = 16 + sim_below(sim_chance(100000) ? 65500 - 16 : 8000);
     uint32_t step_max = MAX(n / 60 + 8, 8 + sim_below(1400));
     make(n, id);
+    // One piece at most comes twice: if all did, so might the whole.
+    bool doubled = sim_chance(500000);
     for (uint32_t off = 0; off < n;) {
         uint32_t len = MIN(ROUND_UP(1 + sim_below(MIN(step_max, 1400u)), 8u), n - off);
         if (n / 60 > len)
             len = MIN(ROUND_UP(n / 60, 8u), n - off);
         bool more = off + len < n;
         inject(id, off, len, more, sim_below(TIME_MS));
-        if (len < n && sim_chance(50000))
+        if (len < n && !doubled && sim_chance(200000)) {
             inject(id, off, len, more, sim_below(TIME_MS));
+            doubled = true;
+        }
         off += len;
     }
     CHECK(arrived(2 * TIME_MS, n));

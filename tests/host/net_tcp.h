@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the TCP tests share: a world with one device whose far side is a mirror, so that both ends of
-// a connection are ours, and the look at what is left when everything has been closed.
+// What the TCP tests share: a world with one device whose far side is a mirror, so that both ends
+// of a connection are ours, and the look at what is left when everything has been closed.
 #ifndef TESTS_NET_TCP_H
 #define TESTS_NET_TCP_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Data against a scripted peer: when acknowledgements go out and what they report, loss recovery with
-// and without SACK, timeouts, windows and probes, path MTU.
+// Data against a scripted peer: when acknowledgements go out and what they report, loss recovery
+// with and without SACK, timeouts, windows and probes, path MTU.
 // test: srcs=net/*.c,tests/host/sim/*.c timeout=120
 // test: cflags="-fsanitize=address,undefined -fno-sanitize-recover=all"
 #include "tests/host/net_tcp_peer.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // TCP over a wire that loses, reorders, doubles, delays and corrupts: streams of random length go
-// both ways at once on several connections, written and read in pieces of random size, and each byte is
-// compared. Every case has a seed that replays it; afterwards nothing may be left in memory.
+// both ways at once on several connections, written and read in pieces of random size, and each
+// byte is compared. Every case has a seed that replays it; afterwards nothing may be left in
+// memory.
 // test: srcs=net/*.c,tests/host/sim/*.c timeout=600
 // test: cflags="-fsanitize=address,undefined -fno-sanitize-recover=all"
 #include <stdio.h>
@@ -147,7 +148,8 @@ static void world(void *arg)
     done_wait(&done);
     CHECK_EQ(net_close_listener(listener), 0);
     if (getenv("STATS"))
-        fprintf(stderr, "t=%.1f in=%llu fast=%llu retx=%llu rto=%llu fr=%llu undone=%llu bad=%llu\n",
+        fprintf(stderr,
+                "t=%.1f in=%llu fast=%llu retx=%llu rto=%llu fr=%llu undone=%llu bad=%llu\n",
                 (double)sim_now() / 1e9, (unsigned long long)tcp_stat_sum(TCP_SEGS_IN),
                 (unsigned long long)tcp_stat_sum(TCP_FAST_PATH),
                 (unsigned long long)tcp_stat_sum(TCP_RETRANS),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A scripted peer for TCP tests: it sends crafted segments, and looks at each one the stack sends, with
-// its time. Numbers are relative to the first ones of either side.
+// A scripted peer for TCP tests: it sends crafted segments, and looks at each one the stack
+// sends, with its time. Numbers are relative to the first ones of either side.
 #ifndef TESTS_NET_TCP_PEER_H
 #define TESTS_NET_TCP_PEER_H
 
@@ -164,8 +164,8 @@ static struct seen *next_seen(int64_t within_ns)
     return seen_at < seen_n ? &seen[seen_at++] : NULL;
 }
 
-static struct seen *expect_in(int line, int64_t within_ns, uint8_t flags, uint32_t seq, uint32_t len,
-                              uint32_t ack)
+static struct seen *expect_in(int line, int64_t within_ns, uint8_t flags, uint32_t seq,
+                              uint32_t len, uint32_t ack)
 {
     struct seen *e = next_seen(within_ns);
     if (!e)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// TCP under real concurrency: two devices polled by a core each, goroutines on cores of their own that
-// dial, exchange, close and break off connections at random, timers on one more; under ThreadSanitizer and
-// AddressSanitizer. Every answer is compared, and in the end no connection and no buffer is left.
+// TCP under real concurrency: two devices polled by a core each, goroutines on cores of their own
+// that dial, exchange, close and break off connections at random, timers on one more; under
+// ThreadSanitizer and AddressSanitizer. Every answer is compared, and in the end no connection
+// and no buffer is left.
 // test: srcs=net/*.c,sched/timer.c,sched/time.c,sched/chan.c,sched/select.c,kernel/spinlock.c
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=240
 #include "threads.h"
@@ -16,7 +17,7 @@
 #include "net/tcp.h"
 #include "sched/netpoll.h"
 
-enum { CLIENTS = 8, ROUNDS = 60, SERVERS_MAX = 40 };
+enum { CLIENTS = 8, ROUNDS = 200, SERVERS_MAX = 40 };
 
 // ---- what the kernel would give ----
 
@@ -56,7 +57,7 @@ void entropy_get(void *buf, size_t n)
 {
     static _Atomic(uint64_t) state = 1;
     for (uint8_t *b = buf; n--; b++)
-        *b = (uint8_t)(atomic_fetch_add(&state, 0x9e3779b97f4a7c15ull) * 0xd1b54a32d192ed03ull >> 56);
+        *b = (uint8_t)(atomic_fetch_add(&state, 0x9e3779b97f4a7c15) * 0xd1b54a32d192ed03 >> 56);
 }
 
 bool gqueue_remove(struct gqueue *q, struct g *gp)
@@ -100,7 +101,9 @@ static void *poll_main(void *arg)
 
 void netpoll_register(struct poller *pl)
 {
+    pthread_mutex_lock(&actors_mutex);
     make_actor(MAX_CORES - 2 - n_pollers);
+    pthread_mutex_unlock(&actors_mutex);
     pollers[n_pollers] = pl;
     check(pthread_create(&poller_threads[n_pollers], NULL, poll_main, pl) == 0);
     n_pollers++;
@@ -293,13 +296,18 @@ int main(void)
     while (atomic_load(&finished) < CLIENTS || atomic_load(&serving))
         usleep(1000);
     net_close_listener(listener);
-    join_all();
+    while (actors_running() > n_pollers)
+        usleep(200);
     for (int i = 0; i < 20000 && tcp_table_count(); i++)
         usleep(1000);
     check(tcp_table_count() == 0 && tcp_mem_held() == 0);
     atomic_store(&pollers_stop, true);
     for (unsigned i = 0; i < n_pollers; i++)
         pthread_join(poller_threads[i], NULL);
+    pthread_mutex_lock(&actors_mutex);
+    for (unsigned i = 0; i < n_pollers; i++)
+        actors[MAX_CORES - 2 - i].used = false;
+    pthread_mutex_unlock(&actors_mutex);
     threads_end();
     printf("tcp threads: %d connections, %u broken off\n", CLIENTS * ROUNDS, atomic_load(&broken));
     return 0;
