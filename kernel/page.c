@@ -303,11 +303,11 @@ static void give_back(struct page_core *pc)
 
 static void refill(struct page_core *pc)
 {
-    bool pressed = atomic_exchange_explicit(&pc->flush, false, memory_order_acquire);
+    // Set first: a fault or a request from here on clears it again.
+    set_full(true);
+    bool pressed = atomic_exchange_explicit(&pc->flush, false, memory_order_acq_rel);
     if (pressed)
         give_back(pc);
-    // Set first: a fault from here on clears it again.
-    set_full(true);
     uint32_t limit = reserve_limit();
     uint32_t zeroed_limit = pressed ? 0 : MIN(stack_limit() / 2, ZEROED_MAX);
     for (unsigned i = 0; i < REFILL_BATCH; i++) {

@@ -4,6 +4,7 @@
 // touches it.
 
 #include <errno.h>
+#include <malloc.h>
 #include <reent.h>
 #include <string.h>
 
@@ -34,5 +35,14 @@ EXPORT int *__errno(void)
 
 void reent_goroutine_exit(struct g *gp)
 {
-    _reclaim_reent((struct _reent *)gp->reent);
+    struct _reent *r = (struct _reent *)gp->reent;
+    // What _reclaim_reent leaves: the powers of five kept by the conversion of floating point.
+    struct _Bigint *b = r->_mp ? _REENT_MP_P5S(r) : NULL;
+    while (b) {
+        struct _Bigint *next = b->_next;
+        _free_r(r, b);
+        b = next;
+    }
+    _free_r(r, r->_sig_func);
+    _reclaim_reent(r);
 }

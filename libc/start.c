@@ -29,6 +29,7 @@ int main(int argc, char **argv);
 
 // newlib's, without headers of their own.
 void __call_exitprocs(int status, void *dso);
+void __sinit(struct _reent *r);
 int _fwalk_reent(struct _reent *r, int (*fn)(struct _reent *, FILE *));
 
 static void run_destructors(void)
@@ -39,6 +40,9 @@ static void run_destructors(void)
 
 void libc_start(void *unused)
 {
+    // First of all: done later, by the first fopen, it would take the three standard streams off
+    // the list that exit and a read of the console flush.
+    __sinit(_GLOBAL_REENT);
     sched_goroutine_exit_hook = reent_goroutine_exit;
     char **argv;
     int argc = cmdline_args(&argv);

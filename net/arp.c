@@ -16,11 +16,12 @@
 
 #include "kernel/clock.h"
 #include "kernel/heap.h"
+#include "kernel/preempt.h"
 #include "kernel/print.h"
 #include "net/netif.h"
 #include "sched/timer.h"
 
-enum { BUCKETS = 256, MAX_ENTRIES = 1024, MAX_KEPT = 62 };
+enum { BUCKETS = 256, MAX_ENTRIES = 1024, MAX_KEPT = 62, MAX_KEPT_IN_ALL = 512 };
 enum { OP_REQUEST = 1, OP_REPLY = 2 };
 
 #define REACHABLE_NS (30 * TIME_S)
@@ -61,7 +62,7 @@ struct neigh {
 static struct spinlock lock = SPINLOCK_INIT(LOCK_ARP);
 // guard: lock
 static struct neigh *table[BUCKETS];
-static uint32_t entries;
+static uint32_t entries, kept_in_all;
 static struct timer timer;
 static int64_t timer_due_ns = INT64_MAX;
 static int64_t defended_ns;
@@ -142,6 +143,15 @@ static void remove_entry(struct neigh *n)
     entries--;
 }
 
+// Under the lock: what waits for n, which is the caller's now.
+static struct kept *take_kept(struct neigh *n)
+{
+    struct kept *k = n->kept;
+    n->kept = NULL;
+    kept_in_all -= k ? k->n : 0;
+    return k;
+}
+
 static void drop_kept(struct kept *k)
 {
     for (uint32_t i = 0; k && i < k->n; i++)
@@ -157,7 +167,7 @@ static void evict_one(void)
             if (!oldest || n->used_ns < oldest->used_ns)
                 oldest = n;
     remove_entry(oldest);
-    drop_kept(oldest->kept);
+    drop_kept(take_kept(oldest));
     heap_free(oldest);
     route_changed();
 }
@@ -186,12 +196,16 @@ static bool keep(struct neigh *n, struct pbuf *p)
     struct kept *k = n->kept;
     if (!k)
         return false;
-    if (k->n == MAX_KEPT) {
+    if (k->n == 0 && kept_in_all >= MAX_KEPT_IN_ALL)
+        return false;
+    if (k->n == MAX_KEPT || (k->n > 0 && kept_in_all >= MAX_KEPT_IN_ALL)) {
+        kept_in_all--;
         pbuf_free(k->p[0]);
         memmove(&k->p[0], &k->p[1], (MAX_KEPT - 1) * sizeof(k->p[0]));
         k->n--;
     }
     k->p[k->n++] = p;
+    kept_in_all++;
     return true;
 }
 
@@ -275,8 +289,7 @@ static bool age_one(struct neigh *n, int64_t now, struct kept **failed)
         }
         n->state = DEAD;
         n->due_ns = now + DEAD_NS;
-        *failed = n->kept;
-        n->kept = NULL;
+        *failed = take_kept(n);
         return false;
     case REACHABLE:
         n->state = STALE;
@@ -349,6 +362,7 @@ void arp_flush(struct netif *nif)
             }
             *at = n->next;
             entries--;
+            kept_in_all -= n->kept ? n->kept->n : 0;
             n->next = gone;
             gone = n;
         }
@@ -356,8 +370,11 @@ void arp_flush(struct netif *nif)
         while (gone) {
             struct neigh *n = gone;
             gone = n->next;
-            // Sent while the interface was being configured: not lost in silence.
+            // Sent while the interface was being configured: not lost in silence. A batch of TCP's
+            // belongs to its core from beginning to end.
+            preempt_disable();
             tell_failed(n->kept);
+            preempt_enable();
             heap_free(n);
         }
     }
@@ -383,8 +400,7 @@ static void learn(struct netif *nif, uint32_t addr_be, const uint8_t mac[6], boo
         n->state = REACHABLE;
         n->tries = 0;
         look_at(n, now + REACHABLE_NS);
-        ready = n->kept;
-        n->kept = NULL;
+        ready = take_kept(n);
     }
     spin_unlock(&lock);
     uint8_t eth[ETH_HDR_LEN];

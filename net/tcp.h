@@ -440,6 +440,8 @@ void tcp_take_syn_options(struct tcb *c, const struct tcp_seg *s);
 bool tcp_receive(struct tcb *c, struct pbuf *p, const struct tcp_seg *s, struct gqueue *wake);
 // In-order payload, nothing out of order waiting. p's data is the payload.
 void tcp_receive_in_order(struct tcb *c, struct pbuf *p, uint32_t len, struct gqueue *wake);
+// Frees what waits for a gap to be filled. Context: c->lock held.
+void tcp_ooo_give_up(struct tcb *c);
 // Decides between now, at the end of the batch and later.
 void tcp_ack_policy(struct tcb *c, int64_t now_ns);
 void tcp_ack_at_end(struct tcb *c);

@@ -217,12 +217,13 @@ static void slow(struct tcb *c, struct pbuf *p, struct tcp_seg *s, struct gqueue
         pbuf_free(p);
         return;
     }
-    if (c->flags & TF_TS)
-        take_timestamp(c, s);
     if (!tcp_ack(c, s, wake)) {
         pbuf_free(p);
         return;
     }
+    // Only now: a blind segment must not move the clock that PAWS goes by.
+    if (c->flags & TF_TS)
+        take_timestamp(c, s);
     if ((c->flags & TF_FIN_QUEUED) && c->snd_una == c->snd_end)
         fin_acked(c, s, wake);
     if (c->state == TCP_CLOSED) {

@@ -368,6 +368,9 @@ static void cookie_received(struct listener *l, struct tcp_seg *s, struct pbuf *
         pbuf_free(p);
         return;
     }
+    // Should the accept queue fill up in this moment, our SYN goes out again as for the others.
+    c->rexmt_ns = s->now_ns + c->rto_ns;
+    tcp_timer_need(c, c->rexmt_ns);
     tcp_conn_input(c, p, s);
 }
 

@@ -26,7 +26,9 @@ int tcp_port_choose(struct tcb *c)
     for (uint32_t i = 0; i < PORT_COUNT; i++) {
         uint32_t n = from + atomic_fetch_add_explicit(&tries, 1, memory_order_relaxed);
         c->lport = (uint16_t)(PORT_FIRST + n % PORT_COUNT);
-        if (tcp_port_listening(c->lport, c->laddr_be))
+        // Not to itself either: the simultaneous open would succeed.
+        if (tcp_port_listening(c->lport, c->laddr_be) ||
+            (c->lport == c->rport && c->laddr_be == c->raddr_be))
             continue;
         c->hash = tcp_hash(c->laddr_be, c->lport, c->raddr_be, c->rport);
         if (!tcp_tw_has(c->laddr_be, c->lport, c->raddr_be, c->rport, c->hash) &&

@@ -79,6 +79,8 @@ static void note_recent(struct tcb *c, uint32_t seq)
     c->sack_recent[0] = seq;
 }
 
+enum { OOO_PETTY_MAX = 32 }; // buffers out of order before small pieces are refused
+
 // One buffer, data at the payload for seq.
 static void ooo_insert(struct tcb *c, struct pbuf *p, uint32_t seq)
 {
@@ -117,7 +119,9 @@ static void ooo_insert(struct tcb *c, struct pbuf *p, uint32_t seq)
         pbuf_free(p);
         return;
     }
-    if (c->ooo_n >= TCP_OOO_MAX || tcp_pressed(TCP_MEM_FULL)) {
+    // A buffer each for many small pieces is more than a peer may have us keep.
+    bool petty = c->ooo_n >= OOO_PETTY_MAX && p->len < TCP_COPY_SMALL;
+    if (c->ooo_n >= TCP_OOO_MAX || petty || tcp_pressed(TCP_MEM_FULL)) {
         tcp_count(TCP_OOO_DROPS);
         pbuf_free(p);
         return;
@@ -128,6 +132,14 @@ static void ooo_insert(struct tcb *c, struct pbuf *p, uint32_t seq)
     p->next = *at;
     *at = p;
     c->ooo_n++;
+}
+
+// Data out of order may be thrown away again (RFC 2018, 8); memory that is short goes to others.
+void tcp_ooo_give_up(struct tcb *c)
+{
+    tcp_free_queue(c->ooo);
+    c->ooo = NULL;
+    c->ooo_n = 0;
 }
 
 // Moves what has become in order.
@@ -209,9 +221,7 @@ bool tcp_receive(struct tcb *c, struct pbuf *p, const struct tcp_seg *s, struct 
     if ((c->flags & (TF_FIN_SEEN | TF_EOF)) == TF_FIN_SEEN && c->rcv_nxt == c->rcv_fin) {
         c->rcv_nxt++;
         c->flags |= TF_EOF;
-        tcp_free_queue(c->ooo);
-        c->ooo = NULL;
-        c->ooo_n = 0;
+        tcp_ooo_give_up(c);
     }
     return c->rcv_nxt != before;
 }
@@ -302,8 +312,13 @@ uint32_t tcp_window_to_offer(struct tcb *c)
         wnd = old;
     // Rounded up, or the edge would move back by the bits the field cannot tell.
     uint32_t field = (wnd + (1u << c->rcv_scale) - 1) >> c->rcv_scale;
+    // But not without end: a peer that sends a byte at a time would move the edge with each.
+    if (c->rcv_bytes + (field << c->rcv_scale) > TCP_RCVBUF + (1u << c->rcv_scale))
+        field = wnd >> c->rcv_scale;
     field = MIN(field, 0xffffu);
-    c->rcv_adv = c->rcv_nxt + (field << c->rcv_scale);
+    uint32_t edge = c->rcv_nxt + (field << c->rcv_scale);
+    if (seq_gt(edge, c->rcv_adv))
+        c->rcv_adv = edge;
     return field;
 }
 

@@ -90,7 +90,8 @@ static bool give_up(struct tcb *c, int64_t now_ns, struct gqueue *wake)
     int64_t limit = c->flags & TF_USER ? user_timeout_ns : orphan_timeout_ns;
     int64_t since = c->stall_ns;
     // Someone who answers probes may keep his window shut as long as there is a reader here.
-    if ((c->flags & (TF_PERSIST | TF_USER)) == (TF_PERSIST | TF_USER))
+    // While its window is closed a peer that answers is alive (RFC 9293, SHLD-17).
+    if ((c->flags & TF_USER) && ((c->flags & TF_PERSIST) || !c->snd_wnd))
         since = MAX(since, c->last_rcv_ns);
     if (now_ns - since < limit)
         return false;
@@ -213,6 +214,8 @@ static void fire(void *arg)
         c->quick_acks = QUICK_ACKS; // the application does not answer at once
         tcp_send_ack(c, now_ns);
     }
+    if (c->ooo && tcp_pressed(TCP_MEM_FULL))
+        tcp_ooo_give_up(c);
     if (c->state != TCP_CLOSED && now_ns >= c->rexmt_ns)
         rexmt_due(c, now_ns, &wake);
     if (c->state != TCP_CLOSED && now_ns >= c->misc_ns)

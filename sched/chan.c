@@ -184,7 +184,8 @@ void chan_send(struct chan *c, const void *elem)
         // The waker only reads the element of a sender.
         if (likely(wait_on(c, &c->sendq, (void *)(uintptr_t)elem, WAIT_CHAN_SEND)))
             return;
-        break;
+        // Whoever closed it may have freed it since.
+        go_panic("send on closed channel");
     case NOT_OPEN:
         break;
     }

@@ -133,7 +133,7 @@ struct p {
     // Owner M only.
     uint32_t schedtick;  // one more for each slice begun
     uint32_t global_in;  // picks until the global queue is looked at first
-    int64_t live;        // goroutines started minus ended here; the sum over all Ps is what exists
+    _Atomic(int64_t) live; // goroutines started minus ended here; read by anyone
     uint32_t rand_state;
     struct g *gfree;     // dead Gs with warm stacks
     uint32_t gfree_n;

@@ -21,7 +21,7 @@ void (*sched_goroutine_exit_hook)(struct g *gp);
 
 static struct {
     struct spinlock lock;
-    struct g *free[STACK_CLASSES]; // guard: lock
+    _Atomic(struct g *) free[STACK_CLASSES]; // written under lock, looked at without
 } gfree = { .lock = SPINLOCK_INIT(LOCK_GFREE) };
 
 static _Atomic(struct g *) all_gs; // every G ever made; a G is published by release. pairs: ALL-GS
@@ -73,7 +73,8 @@ static struct g *gfree_get(struct p *p, unsigned class)
         p->gfree_n--;
         return gp;
     }
-    return gfree.free[class] ? take_global(class) : NULL;
+    bool any = atomic_load_explicit(&gfree.free[class], memory_order_relaxed) != NULL;
+    return any ? take_global(class) : NULL;
 }
 
 // Context: g0, p owned. gp is G_DEAD and off its stack.
@@ -117,7 +118,7 @@ static void exit_m(struct g *gp)
     struct p *p = m->p;
     g_set_status(gp, G_RUNNING, G_DEAD);
     dropg(m, gp);
-    p->live--;
+    atomic_store_explicit(&p->live, p->live - 1, memory_order_relaxed);
     gp->name = NULL;
     gp->param = NULL;
     gfree_put(p, gp);
@@ -161,7 +162,7 @@ struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *
     gp->wait_reason = WAIT_NONE;
     arch_init_context(gp, goroutine_start);
     g_set_status(gp, G_DEAD, G_RUNNABLE);
-    p->live++;
+    atomic_store_explicit(&p->live, p->live + 1, memory_order_relaxed);
     count(&p->n_spawn);
     runq_put(p, gp, true);
     wakep();
@@ -199,7 +200,7 @@ size_t go_count(void)
 {
     int64_t n = 0;
     for (unsigned i = 0; i < sched.n_m; i++)
-        n += ps[i]->live;
+        n += atomic_load_explicit(&ps[i]->live, memory_order_relaxed);
     return n > 0 ? (size_t)n : 0;
 }
 

@@ -144,8 +144,12 @@ static bool wake_pair(void)
     struct p *p = pidle_get(NULL);
     struct m *m = p ? midle_get(p) : NULL;
     if (!m) {
-        if (p)
-            pidle_put(p);
+        if (!p)
+            return false;
+        pidle_put(p);
+        // Its guard, awake with another P, may have missed its timers meanwhile.
+        if (timers_next(p) != INT64_MAX)
+            arch_send_ipi(atomic_load_explicit(&p->guard, memory_order_relaxed)->id, IPI_WAKE);
         return false;
     }
     m->spinning = true;

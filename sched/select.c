@@ -47,6 +47,7 @@ struct selection {
     uint16_t *poll;       // indices of cases in random order
     int64_t deadline_ns;  // INT64_MAX: none
     struct chan *bad;     // result: the case sends on this channel, which is not open
+    bool closed;          // result: it waited to send, and the channel was closed
     struct select_wait wait;
     struct timer timer;
 };
@@ -295,8 +296,8 @@ static int select_run(struct selection *s, unsigned n, bool block)
     }
     struct chan_case *k = &s->cases[won->index];
     k->ok = won->success;
-    if (unlikely(!k->ok && k->op == CHAN_SEND))
-        s->bad = k->c;
+    // Whoever closed the channel may have freed it since, so it is not looked at again.
+    s->closed = !k->ok && k->op == CHAN_SEND;
     return won->index;
 }
 
@@ -318,6 +319,7 @@ static int select_any(struct chan_case *cases, int n, bool block, int64_t deadli
     s.cases = cases;
     s.deadline_ns = deadline_ns;
     s.bad = NULL;
+    s.closed = false;
     size_t bytes = (size_t)n * (sizeof(struct sudog) + sizeof(struct chan *) + sizeof(uint16_t));
     int ran;
     if (n <= CASES_ON_STACK) {
@@ -334,6 +336,8 @@ static int select_any(struct chan_case *cases, int n, bool block, int64_t deadli
     }
     if (unlikely(s.bad))
         chan_bad_send(s.bad);
+    if (unlikely(s.closed))
+        go_panic("send on closed channel");
     return ran;
 }
 

@@ -37,6 +37,8 @@ unsigned stack_class_of(size_t max)
 {
     if (max == STACK_DEFAULT)
         return 18 - MIN_SHIFT;
+    if (max > (size_t)1 << MAX_SHIFT)
+        return 255;
     size_t need = max + PAGE_SIZE; // the guard page
     if (max >= STACK_DEFAULT && (max & (max - 1)) == 0)
         need = max; // as for the default, a power of two is the reserved range itself

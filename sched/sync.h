@@ -81,6 +81,11 @@ static inline void sync_park(struct sync_queue *q, enum wait_reason reason)
     goparkunlock(sync_lock_of(q), reason);
 }
 
+// sync_mutex.c
+
+// Panics as mutex_unlock would if nobody has locked m.
+void mutex_check_locked(const struct mutex *m);
+
 // sync_sema.c
 
 // A count of permits beside a queue, both guarded by the queue's lock, for the blocking sides of

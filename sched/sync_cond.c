@@ -10,6 +10,8 @@
 void cond_wait(struct cond *c, struct mutex *m)
 {
     struct sync_waiter me = { .g = getg() };
+    // Found out before anything is queued: a recovered panic must not leave this frame in the queue.
+    mutex_check_locked(m);
     sync_lock(&c->queue);
     sync_push(&c->queue, &me);
     sync_unlock(&c->queue);

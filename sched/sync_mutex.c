@@ -220,6 +220,12 @@ static void unlock_slow(struct mutex *m)
     }
 }
 
+void mutex_check_locked(const struct mutex *m)
+{
+    if (!owner_of(atomic_load_explicit(&m->state, memory_order_relaxed)))
+        go_panic("sync: unlock of unlocked mutex");
+}
+
 void mutex_unlock(struct mutex *m)
 {
     uintptr_t old = (uintptr_t)getg();
