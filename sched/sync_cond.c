@@ -10,7 +10,7 @@
 void cond_wait(struct cond *c, struct mutex *m)
 {
     struct sync_waiter me = { .g = getg() };
-    // Found out before anything is queued: a recovered panic must not leave this frame in the queue.
+    // Found out before anything is queued: a panic that is recovered leaves no waiter behind.
     mutex_check_locked(m);
     sync_lock(&c->queue);
     sync_push(&c->queue, &me);
