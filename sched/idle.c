@@ -166,7 +166,7 @@ static bool wake_pair(void)
 // others, who then rely on it: an M that found no P goes to sleep, a submitter that saw nmspinning
 // > 0 does not wake anybody. So after giving back it looks again, until one of the two masks is
 // empty. Context: not preemptible; also from the timer interrupt, as all it does is atomic claims.
-static __attribute__((noinline)) void wake_one(void)
+void wake_one(void)
 {
     if (quiet())
         return;
@@ -180,13 +180,6 @@ static __attribute__((noinline)) void wake_one(void)
         atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
     } while (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
              atomic_load_explicit(&sched.idle_m, memory_order_seq_cst) != 0);
-}
-
-void wakep(void)
-{
-    if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
-        atomic_load_explicit(&sched.nmspinning, memory_order_seq_cst) == 0)
-        wake_one();
 }
 
 int64_t guarded_next(struct m *m)

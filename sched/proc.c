@@ -27,9 +27,9 @@ void g_bad_status(const struct g *gp, enum g_status from, enum g_status to)
           (unsigned long)gp->id, atomic_load_explicit(&gp->status, memory_order_relaxed), from, to);
 }
 
-void execute(struct g *gp, bool inherit_slice)
+static inline __attribute__((always_inline)) _Noreturn void run(struct m *m, struct g *gp,
+                                                                bool inherit_slice)
 {
-    struct m *m = getg()->m;
     struct p *p = m->p;
     g_set_status(gp, G_RUNNABLE, G_RUNNING);
     gp->m = m;
@@ -41,6 +41,11 @@ void execute(struct g *gp, bool inherit_slice)
     if (unlikely(m->tick_ns == INT64_MAX))
         preempt_start_tick(m, p);
     arch_gogo(gp);
+}
+
+void execute(struct g *gp, bool inherit_slice)
+{
+    run(getg()->m, gp, inherit_slice);
 }
 
 void globrunq_put(struct g *gp)
@@ -227,5 +232,5 @@ void schedule(void)
     struct g *gp = pick(m, &inherit);
     if (m->spinning)
         found_while_spinning(m);
-    execute(gp, inherit);
+    run(m, gp, inherit);
 }

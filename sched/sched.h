@@ -77,8 +77,17 @@ struct g *globrunq_get(struct p *p, uint32_t max);
 
 // idle.c
 
-// If an idle P exists and nobody is looking for work, wakes an M to look.
-void wakep(void);
+// The slow half of wakep. Context: not preemptible; also from the timer interrupt.
+void wake_one(void);
+
+// If an idle P exists and nobody is looking for work, wakes an M to look. Context: as wake_one.
+static inline void wakep(void)
+{
+    if (unlikely(atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0) &&
+        atomic_load_explicit(&sched.nmspinning, memory_order_seq_cst) == 0)
+        wake_one();
+}
+
 // Has every sleeping M look round once: for memory pressure. Context: any.
 void wake_sleepers(void);
 // Told by an M that looked for work and found some.

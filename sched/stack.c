@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Goroutine stacks: reserved ranges that never move, committed page by page.
 //
-// The region from STACK_BASE is cut into one part for each class (4 KiB << class), each part into
-// slots of that size. The lowest page of a slot is never mapped: the guard. The top page is mapped
-// when the slot is first used; the page-fault handler maps others when anybody touches them (the
-// goroutine growing, or another one writing through a pointer into a stack not yet touched so
-// deep). Two cores may fault on one page: the page table decides by compare-and-swap, the loser
+// The region from STACK_BASE is cut into one part for each class (8 KiB << class), each part into
+// slots of that size with a page between them. The lowest page of a slot is never mapped: the
+// guard. The top page is mapped when the slot is first used; the page-fault handler maps others
+// when anybody touches them (the goroutine growing, or another one writing through a pointer into a
+// stack not yet touched so deep). Two cores may fault on one page: the page table decides by compare-and-swap, the loser
 // gives its page back. Slots are used again with what is committed.
 //
-// The fault handler takes no lock and gets pages from its core's reserve (page_alloc_fault).
+// The fault handler gets pages from its core's reserve (page_alloc_fault) and takes no lock of this
+// room.
 
 #include "kernel/page.h"
 #include "kernel/panic.h"
@@ -28,9 +29,16 @@ enum {
 static _Atomic(uint64_t) slots[CLASSES];
 static uintptr_t kstack_next = KSTACK_BASE; // guard: boot core only
 
+// Slots lie one page further apart than they are large: were the distance a power of two, the top
+// pages of all stacks would compete for the same few entries of the translation caches.
+static uintptr_t slot_stride(unsigned class)
+{
+    return ((uintptr_t)1 << (MIN_SHIFT + class)) + PAGE_SIZE;
+}
+
 static uintptr_t slot_base(unsigned class, uint64_t n)
 {
-    return STACK_BASE + ((uintptr_t)class << CLASS_SHIFT) + (n << (MIN_SHIFT + class));
+    return STACK_BASE + ((uintptr_t)class << CLASS_SHIFT) + n * slot_stride(class);
 }
 
 unsigned stack_class_of(size_t max)
@@ -71,11 +79,11 @@ bool stack_alloc(struct g *gp, size_t max)
     if (class >= CLASSES)
         return false;
     uint64_t n = atomic_fetch_add_explicit(&slots[class], 1, memory_order_relaxed);
-    if ((n + 1) << (MIN_SHIFT + class) > (uint64_t)1 << CLASS_SHIFT) {
+    if ((n + 1) * slot_stride(class) > (uint64_t)1 << CLASS_SHIFT) {
         atomic_fetch_sub_explicit(&slots[class], 1, memory_order_relaxed);
         return false;
     }
-    uintptr_t lo = slot_base(class, n), top = slot_base(class, n + 1);
+    uintptr_t lo = slot_base(class, n), top = slot_base(class, n + 1) - PAGE_SIZE;
     if (!commit(top - PAGE_SIZE)) {
         // The slot number is lost unless it is still the last; addresses are plentiful.
         uint64_t mine = n + 1;
@@ -99,11 +107,14 @@ enum stack_fault stack_fault(uintptr_t va)
     if (class >= CLASSES)
         return STACK_FAULT_NOT_STACK;
     uintptr_t in_class = off & (((uintptr_t)1 << CLASS_SHIFT) - 1);
-    uint64_t n = in_class >> (MIN_SHIFT + class);
+    uint64_t n = in_class / slot_stride(class);
     if (n >= atomic_load_explicit(&slots[class], memory_order_relaxed))
         return STACK_FAULT_NOT_STACK;
-    if (va - slot_base(class, n) < PAGE_SIZE)
+    uintptr_t in_slot = va - slot_base(class, n);
+    if (in_slot < PAGE_SIZE)
         return STACK_FAULT_OVERFLOW;
+    if (in_slot >= slot_stride(class) - PAGE_SIZE)
+        return STACK_FAULT_NOT_STACK;
     void *page = page_alloc_fault();
     if (!page)
         return STACK_FAULT_NO_MEMORY;
