@@ -56,6 +56,12 @@ void console_write(const char *s, size_t n)
     }
 }
 
+void console_take_over(void)
+{
+    if (atomic_load_explicit(&lock.holder, memory_order_relaxed) != 0)
+        write_all("\n", 1);
+}
+
 size_t console_read(char *buf, size_t n)
 {
     size_t got = 0;

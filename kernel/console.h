@@ -5,6 +5,8 @@
 
 // console.c
 void console_init(void);      // Context: first of all
+// Ends the line that somebody who has been stopped for good was writing. Context: while panicking.
+void console_take_over(void);
 void console_configure(void); // once the command line is known
 
 #endif

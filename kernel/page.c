@@ -349,7 +349,7 @@ void page_pressure(void)
     for (unsigned i = 0; i < sharers; i++) {
         // Nothing is published with the flag but the request itself.
         news |= !atomic_exchange_explicit(&cores[i].flush, true, memory_order_relaxed);
-        atomic_store_explicit(&page_reserve_full[i], false, memory_order_relaxed);
+        atomic_store_explicit(&page_reserve_full[i], false, memory_order_seq_cst);
     }
     if (news && wake_fn)
         wake_fn();

@@ -9,6 +9,7 @@
 
 #include "arch/arch.h"
 #include "kernel/clock.h"
+#include "kernel/console.h"
 #include "kernel/panic_int.h"
 #include "kernel/print.h"
 #include "kernel/symtab.h"
@@ -57,8 +58,10 @@ static void enter(void)
                                                  memory_order_relaxed) &&
         nobody != me + 1)
         arch_halt();
-    if (++depth == 1)
+    if (++depth == 1) {
         stop_others(me);
+        console_take_over();
+    }
     if (depth > 2)
         arch_poweroff(2);
 }

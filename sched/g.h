@@ -31,7 +31,7 @@ enum g_status {
     G_IDLE,      // just allocated; owned by its allocator
     G_RUNNABLE,  // on exactly one run queue; its stack is owned by nobody
     G_RUNNING,   // owned by g->m; not on a run queue
-    G_SYSCALL,   // runs without a P between go_block_enter and go_block_exit
+    G_SYSCALL,   // Go's state of a blocking call; not entered in this version
     G_WAITING,   // parked; whoever is to call goready owns it
     G_DEAD,      // on a free list; its stack may be reused
     G_PREEMPTED, // between being stopped by an interrupt and being queued

@@ -269,7 +269,8 @@ static void sleep_once(struct m *m)
     arch_irq_save();
     preempt_arm(m, guarded_next(m));
     if (!atomic_load_explicit(&m->nextp, memory_order_acquire) &&
-        !atomic_load_explicit(&m->resched, memory_order_relaxed) && !netpoll_pending())
+        !atomic_load_explicit(&m->resched, memory_order_relaxed) && !netpoll_pending() &&
+        atomic_load_explicit(&page_reserve_full[m->id], memory_order_seq_cst))
         arch_idle();
     arch_irq_enable();
 }

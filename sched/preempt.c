@@ -136,8 +136,7 @@ void preempt_park(void)
 void preempt_yield(void)
 {
     struct g *gp = getg();
-    // g0 is never preempted, and a goroutine without a P (between go_block_enter and exit) has none
-    // to give up.
+    // g0 is never preempted, and an M without a P has none to give up.
     if (gp->m == NULL || gp == gp->m->g0 || gp->m->p == NULL)
         return;
     arch_mcall(preempt_m);

@@ -5,8 +5,8 @@
 // slots of that size with a page between them. The lowest page of a slot is never mapped: the
 // guard. The top page is mapped when the slot is first used; the page-fault handler maps others
 // when anybody touches them (the goroutine growing, or another one writing through a pointer into a
-// stack not yet touched so deep). Two cores may fault on one page: the page table decides by compare-and-swap, the loser
-// gives its page back. Slots are used again with what is committed.
+// stack not yet touched so deep). Two cores may fault on one page: the page table decides by
+// compare-and-swap, the loser gives its page back. Slots are used again with what is committed.
 //
 // The fault handler gets pages from its core's reserve (page_alloc_fault) and takes no lock of this
 // room.

@@ -55,7 +55,8 @@ size_t chan_cap(const struct chan *c);
 
 // Gives the memory back, with whatever elements are buffered. Nobody may be waiting on the channel
 // (panics "free of channel in use") or use it afterwards (a second free panics). NULL is allowed.
-// Never blocks. The channel of time_after may be freed before its time has come.
+// A chan_select uses all its channels until it returns, also those whose case did not run. Never
+// blocks. The channel of time_after may be freed before its time has come.
 void chan_free(struct chan *c);
 
 struct chan_case {

@@ -32,7 +32,7 @@ void go_yield(void);
 
 // Ends the calling goroutine after running its deferred calls, those registered inside go_try
 // included; no go_try that encloses the call returns. The main goroutine may call it: the others
-// run on, and the machine ends as deadlocked when the last of them has ended without an exit().
+// run on, and the machine with them.
 _Noreturn void go_exit(void);
 
 // The calling goroutine's number: unique for ever, 1 for main.
