@@ -26,6 +26,9 @@ static inline void setg(struct g *gp);
 static inline void arch_relax(void);
 // The free-running counter behind the clock; the same on every core.
 static inline uint64_t arch_counter(void);
+// A full fence between memory that is shared with a device: what is stored before is visible to the
+// device before anything after is loaded.
+static inline void arch_device_fence(void);
 // Interrupts of this core off; returns whether they were on. arch_irq_restore takes that back.
 static inline bool arch_irq_save(void);
 static inline void arch_irq_restore(bool on);

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arch_inline.h>
+
 #include "drivers/mmio.h"
 #include "kernel/page.h"
 #include "lib/util.h"
@@ -137,7 +139,7 @@ static inline bool virtq_must_notify(struct virtq *q)
     q->told_idx = q->avail_idx;
     // Our avail->idx must be visible before we read what the device wants: it writes that, then
     // looks at avail->idx once more, so one of us sees the other. pairs: VIRTQ-DOORBELL
-    atomic_thread_fence(memory_order_seq_cst);
+    arch_device_fence();
     if (q->event_idx) {
         uint16_t event = atomic_load_explicit(q->avail_event, memory_order_relaxed);
         return (uint16_t)(q->avail_idx - event - 1) < since;
@@ -181,7 +183,7 @@ static inline bool virtq_irq_on(struct virtq *q, uint16_t after)
         atomic_store_explicit(&q->avail->flags, 0, memory_order_relaxed);
     // Our wish must be visible before we look at used->idx: the device moves that, then reads the
     // wish. pairs: VIRTQ-IRQ
-    atomic_thread_fence(memory_order_seq_cst);
+    arch_device_fence();
     uint16_t returned = (uint16_t)(atomic_load_explicit(&q->used->idx, memory_order_relaxed) -
                                    q->used_idx);
     return returned >= (q->event_idx ? after : 1);

@@ -21,6 +21,11 @@ static inline void arch_relax(void)
     sched_yield();
 }
 
+static inline void arch_device_fence(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 static inline uint64_t arch_counter(void)
 {
     struct timespec ts;

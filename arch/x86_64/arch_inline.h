@@ -25,6 +25,17 @@ static inline void arch_relax(void)
     __asm__ volatile("pause" ::: "memory");
 }
 
+// QEMU's interpreter leaves fences out wherever it runs guest code in one thread only (before 8.2),
+// though its devices run in another. Dropping a translation makes it take a lock, which orders.
+extern bool arch_fences_elided;
+
+static inline void arch_device_fence(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__builtin_expect(arch_fences_elided, 0))
+        __asm__ volatile("invlpg (%0)" : : "r"(0l) : "memory");
+}
+
 static inline uint64_t arch_counter(void)
 {
     uint32_t lo, hi;

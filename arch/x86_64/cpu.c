@@ -24,6 +24,7 @@ struct cpu cpus[MAX_CORES];
 struct cpu_features cpu_features;
 uint32_t arch_xsave_size = 512; // read by arch_preempt_stub
 bool arch_have_xsave;
+bool arch_fences_elided; // see arch_device_fence
 const uint32_t arch_mxcsr_default = 0x1f80; // exceptions masked, round to nearest
 
 struct idt_gate {
@@ -106,6 +107,8 @@ static void detect_features(void)
     }
     if (max_ext >= 0x80000001)
         f->gib_pages = cpuid(0x80000001, 0).d >> 26 & 1;
+    // "TCGT", the beginning of the interpreter's signature.
+    arch_fences_elided = l1.c >> 31 && cpuid(0x40000000, 0).b == 0x54474354;
     if (f->xsave) {
         // x87, SSE, AVX and the three parts of AVX-512, of which applications may be compiled to
         // use any.
