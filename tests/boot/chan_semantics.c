@@ -91,7 +91,7 @@ static void buffered(void)
     check(!chan_try_send(c, &(int64_t){ 9 }) && chan_len(c) == 3);
     for (intptr_t i = 3; i < 6; i++) {
         go(sends_one, (void *)i);
-        settle();
+        check_soon(parked(WAIT_CHAN_SEND) == (unsigned)i - 2);
     }
     check(step == 0);
     int64_t v;
@@ -112,7 +112,7 @@ static void fifo(void)
     c = chan_make(8, 0);
     for (int i = 0; i < N; i++) {
         go(receives_one, &got[i]);
-        time_sleep(TIME_MS);
+        check_soon(parked(WAIT_CHAN_RECV) == (unsigned)i + 1);
     }
     for (int64_t i = 0; i < N; i++)
         chan_send(c, &i);
@@ -120,7 +120,7 @@ static void fifo(void)
         check_soon(got[i] == i);
     for (intptr_t i = 0; i < N; i++) {
         go(sends_one, (void *)i);
-        time_sleep(TIME_MS);
+        check_soon(parked(WAIT_CHAN_SEND) == (unsigned)i + 1);
     }
     int64_t v;
     for (int64_t i = 0; i < N; i++)

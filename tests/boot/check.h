@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/sched.h"
+
 #define check(cond)                                                        \
     do {                                                                   \
         if (!(cond)) {                                                     \
@@ -15,6 +17,16 @@
             exit(1);                                                       \
         }                                                                  \
     } while (0)
+
+// How many goroutines are parked for that reason.
+static inline unsigned parked(enum wait_reason reason)
+{
+    unsigned n = 0;
+    for (struct g *gp = g_all(); gp; gp = gp->all_next)
+        n += atomic_load_explicit(&gp->status, memory_order_acquire) == G_WAITING &&
+             gp->wait_reason == reason;
+    return n;
+}
 
 // For what other goroutines are about to bring about.
 #define check_soon(cond)                                   \
