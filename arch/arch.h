@@ -64,7 +64,6 @@ _Noreturn void arch_longjmp(struct arch_jmp *j);
 void arch_print_trap_frame(const struct trap_frame *tf);
 uintptr_t arch_trap_pc(const struct trap_frame *tf);
 uintptr_t arch_trap_fp(const struct trap_frame *tf);
-uintptr_t arch_trap_sp(const struct trap_frame *tf);
 // Frame pointer and resume address of a goroutine that is not running, from its saved context.
 void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp);
 

@@ -33,7 +33,6 @@ void arch_print_trap_frame(const struct trap_frame *tf)
 
 uintptr_t arch_trap_pc(const struct trap_frame *tf) { return tf->rip; }
 uintptr_t arch_trap_fp(const struct trap_frame *tf) { return tf->rbp; }
-uintptr_t arch_trap_sp(const struct trap_frame *tf) { return tf->rsp; }
 
 void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp)
 {
