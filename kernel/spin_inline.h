@@ -8,12 +8,14 @@
 #include "kernel/preempt.h"
 #include "kernel/spinlock.h"
 
-static inline __attribute__((always_inline)) void spin_lock_inline(struct spinlock *l)
+#define SPIN_HOT static inline __attribute__((always_inline))
+
+// False: the lock is held, or the caller is to go the slow way for another reason; nothing has
+// changed.
+SPIN_HOT bool spin_trylock_inline(struct spinlock *l)
 {
-    if (DEBUG) {
-        spin_lock(l);
-        return;
-    }
+    if (DEBUG)
+        return false;
     struct g *gp = getg();
     uint16_t free = 0;
     gp->preempt_off++;
@@ -22,20 +24,42 @@ static inline __attribute__((always_inline)) void spin_lock_inline(struct spinlo
                                                        (uint16_t)(gp->m->id + 1),
                                                        memory_order_acquire,
                                                        memory_order_relaxed)))
-        return;
+        return true;
     gp->preempt_off--;
-    spin_lock(l);
+    return false;
 }
 
-static inline __attribute__((always_inline)) void spin_unlock_inline(struct spinlock *l)
+SPIN_HOT void spin_lock_inline(struct spinlock *l)
 {
-    uint16_t mine = (uint16_t)(getg()->m->id + 1);
-    if (DEBUG || unlikely(atomic_load_explicit(&l->holder, memory_order_relaxed) != mine)) {
-        spin_unlock(l); // and it says what is wrong
+    if (!spin_trylock_inline(l))
+        spin_lock(l);
+}
+
+// Releases the lock and leaves preempt_off raised: the caller goes on to something that needs that,
+// and then owes one preempt_enable.
+SPIN_HOT void spin_release_inline(struct spinlock *l)
+{
+    if (DEBUG) {
+        spin_release(l);
         return;
     }
+    uint16_t mine = (uint16_t)(getg()->m->id + 1);
+    if (unlikely(atomic_load_explicit(&l->holder, memory_order_relaxed) != mine))
+        spin_not_held();
     atomic_store_explicit(&l->holder, 0, memory_order_release);
+}
+
+SPIN_HOT void spin_unlock_inline(struct spinlock *l)
+{
+    spin_release_inline(l);
     preempt_enable();
+}
+
+// spin_unlock_g: before the release, as gp may run elsewhere from then on.
+SPIN_HOT void spin_unlock_g_inline(struct g *gp, struct spinlock *l)
+{
+    gp->preempt_off--;
+    spin_release_inline(l);
 }
 
 #endif

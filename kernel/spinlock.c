@@ -67,17 +67,22 @@ bool spin_trylock(struct spinlock *l)
     return false;
 }
 
-static void release(struct spinlock *l)
+void spin_not_held(void)
+{
+    throw("spin_unlock: this core does not hold the lock");
+}
+
+void spin_release(struct spinlock *l)
 {
     if (unlikely(atomic_load_explicit(&l->holder, memory_order_relaxed) != my_mark()))
-        throw("spin_unlock: this core does not hold the lock");
+        spin_not_held();
     note_released(l);
     atomic_store_explicit(&l->holder, 0, memory_order_release);
 }
 
 void spin_unlock(struct spinlock *l)
 {
-    release(l);
+    spin_release(l);
     preempt_enable();
 }
 
@@ -85,7 +90,7 @@ void spin_unlock_g(struct g *gp, struct spinlock *l)
 {
     // Before the release: from then on gp may run elsewhere.
     gp->preempt_off--;
-    release(l);
+    spin_release(l);
 }
 
 bool spin_held_by_me(const struct spinlock *l)

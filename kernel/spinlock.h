@@ -32,6 +32,12 @@ bool spin_trylock(struct spinlock *l);
 // Releases; the caller yields here if a preemption had been asked for meanwhile.
 void spin_unlock(struct spinlock *l);
 
+// Releases and leaves preempt_off raised: the caller owes a preempt_enable.
+void spin_release(struct spinlock *l);
+
+// The end of a release by a core that does not hold the lock.
+_Noreturn void spin_not_held(void);
+
 // Releases on behalf of gp, which took the lock and has since been parked by this core.
 // Context: a park commit function, on g0.
 void spin_unlock_g(struct g *gp, struct spinlock *l);

@@ -26,6 +26,7 @@
 #include "kernel/preempt.h"
 #include "kernel/spin_inline.h"
 #include "sched/park.h"
+#include "sched/schedule_inline.h"
 #include "sched/timer.h"
 
 static struct chan *chan_alloc(size_t elem_size, size_t capacity, size_t extra)
@@ -100,7 +101,7 @@ void chan_bad_send(const struct chan *c)
 
 // Queues the caller on q and parks until it has been served; returns success. c->lock is held, not
 // so on return.
-static bool wait_on(struct chan *c, struct waitq *q, void *elem, enum wait_reason reason)
+CHAN_HOT bool wait_on(struct chan *c, struct waitq *q, void *elem, enum wait_reason reason)
 {
     struct sudog me;
     me.g = getg();
@@ -108,103 +109,146 @@ static bool wait_on(struct chan *c, struct waitq *q, void *elem, enum wait_reaso
     me.wait = NULL;
     me.success = false;
     waitq_push(q, &me);
-    goparkunlock(&c->lock, reason);
+    goparkunlock_inline(&c->lock, reason);
     return me.success;
 }
 
 enum outcome { WOULD_BLOCK, DONE, NOT_OPEN };
 
-// Inlined into the blocking and the trying call, each of which then loses most of it.
-#define HOT static inline __attribute__((always_inline))
-
-// Sends if that is possible at once. c->lock is held; it is released unless the outcome is
-// WOULD_BLOCK.
-HOT enum outcome send_now(struct chan *c, const void *elem)
+// Sends if that is possible at once. c->lock is held; it is released if *o is DONE, and the result
+// is true then.
+CHAN_HOT bool send_now(struct chan *c, const void *elem, size_t n, enum outcome *o)
 {
     if (unlikely(chan_state(c) != CHAN_OPEN)) {
-        spin_unlock_inline(&c->lock);
-        return NOT_OPEN;
+        *o = NOT_OPEN;
+        return false;
     }
     struct sudog *receiver = waitq_pop(&c->recvq);
     if (receiver) {
-        struct g *gp = give(c, receiver, elem);
-        spin_unlock_inline(&c->lock);
-        goready(gp);
-        return DONE;
+        struct g *gp = give(receiver, elem, n);
+        spin_release_inline(&c->lock);
+        *o = DONE;
+        return ready_and_enable(gp);
     }
     if (chan_count(c) < c->cap) {
-        buf_put(c, elem);
-        spin_unlock_inline(&c->lock);
-        return DONE;
+        buf_put(c, elem, n);
+        spin_release_inline(&c->lock);
+        *o = DONE;
+        return enable_true();
     }
-    return WOULD_BLOCK;
+    *o = WOULD_BLOCK;
+    return false;
 }
 
 // Receives if that is possible at once; NOT_OPEN: closed and drained, elem not written. As
 // send_now.
-HOT enum outcome recv_now(struct chan *c, void *elem)
+CHAN_HOT bool recv_now(struct chan *c, void *elem, size_t n, enum outcome *o)
 {
     struct sudog *sender = waitq_pop(&c->sendq);
     if (sender) {
-        struct g *gp = take(c, sender, elem);
-        spin_unlock_inline(&c->lock);
-        goready(gp);
-        return DONE;
+        struct g *gp = take(c, sender, elem, n);
+        spin_release_inline(&c->lock);
+        *o = DONE;
+        return ready_and_enable(gp);
     }
     if (chan_count(c) > 0) {
-        buf_get(c, elem);
-        spin_unlock_inline(&c->lock);
-        return DONE;
+        buf_get(c, elem, n);
+        spin_release_inline(&c->lock);
+        *o = DONE;
+        return enable_true();
     }
     if (unlikely(chan_state(c) != CHAN_OPEN)) {
-        spin_unlock_inline(&c->lock);
-        return NOT_OPEN;
+        *o = NOT_OPEN;
+        return false;
     }
-    return WOULD_BLOCK;
+    *o = WOULD_BLOCK;
+    return false;
 }
 
-// The receive of a channel found closed and drained.
-static bool recv_closed(const struct chan *c, void *elem)
+static __attribute__((noinline)) _Noreturn void send_closed(struct chan *c)
 {
+    spin_unlock(&c->lock);
+    chan_bad_send(c);
+}
+
+// The receive of a channel found closed and drained. c->lock is held, not so on return.
+static __attribute__((noinline)) bool recv_closed(struct chan *c, void *elem)
+{
+    spin_unlock(&c->lock);
     chan_check_closed(c);
     if (elem)
         memset(elem, 0, c->elem_size);
     return false;
 }
 
-void chan_send(struct chan *c, const void *elem)
+// The operations proper are leaves: they need no frame as long as all they do is small elements and
+// a lock that is free. Each other way ends in a call.
+
+static __attribute__((noinline)) void send_wait(struct chan *c, const void *elem)
 {
-    if (unlikely(!c))
-        chan_block_forever(WAIT_CHAN_SEND_NIL);
-    spin_lock_inline(&c->lock);
-    switch (send_now(c, elem)) {
-    case DONE:
-        return;
-    case WOULD_BLOCK:
-        // The waker only reads the element of a sender.
-        if (likely(wait_on(c, &c->sendq, (void *)(uintptr_t)elem, WAIT_CHAN_SEND)))
-            return;
+    // The waker only reads the element of a sender.
+    if (unlikely(!wait_on(c, &c->sendq, (void *)(uintptr_t)elem, WAIT_CHAN_SEND)))
         // Whoever closed it may have freed it since.
         go_panic("send on closed channel");
-    case NOT_OPEN:
-        break;
+}
+
+static __attribute__((noinline)) bool recv_wait(struct chan *c, void *elem)
+{
+    return wait_on(c, &c->recvq, elem, WAIT_CHAN_RECV);
+}
+
+static __attribute__((noinline)) void send_any(struct chan *c, const void *elem)
+{
+    if (!c)
+        chan_block_forever(WAIT_CHAN_SEND_NIL);
+    enum outcome o;
+    spin_lock(&c->lock);
+    send_now(c, elem, c->elem_size, &o);
+    if (o == WOULD_BLOCK)
+        send_wait(c, elem);
+    else if (o == NOT_OPEN)
+        send_closed(c);
+}
+
+static __attribute__((noinline)) bool recv_any(struct chan *c, void *elem)
+{
+    if (!c)
+        chan_block_forever(WAIT_CHAN_RECV_NIL);
+    enum outcome o;
+    spin_lock(&c->lock);
+    recv_now(c, elem, c->elem_size, &o);
+    if (o == DONE)
+        return true;
+    return o == WOULD_BLOCK ? recv_wait(c, elem) : recv_closed(c, elem);
+}
+
+void chan_send(struct chan *c, const void *elem)
+{
+    size_t n;
+    enum outcome o;
+    if (unlikely(!c || (n = c->elem_size) > ELEM_SMALL || !spin_trylock_inline(&c->lock))) {
+        send_any(c, elem);
+        return;
     }
-    chan_bad_send(c);
+    send_now(c, elem, n, &o);
+    if (o == DONE)
+        return;
+    if (o == WOULD_BLOCK)
+        send_wait(c, elem);
+    else
+        send_closed(c);
 }
 
 bool chan_recv(struct chan *c, void *elem)
 {
-    if (unlikely(!c))
-        chan_block_forever(WAIT_CHAN_RECV_NIL);
-    spin_lock_inline(&c->lock);
-    switch (recv_now(c, elem)) {
-    case DONE:
-        return true;
-    case WOULD_BLOCK:
-        return wait_on(c, &c->recvq, elem, WAIT_CHAN_RECV);
-    default:
-        return recv_closed(c, elem);
-    }
+    size_t n;
+    enum outcome o;
+    if (unlikely(!c || (n = c->elem_size) > ELEM_SMALL || !spin_trylock_inline(&c->lock)))
+        return recv_any(c, elem);
+    bool done = recv_now(c, elem, n, &o);
+    if (o == DONE)
+        return done;
+    return o == WOULD_BLOCK ? recv_wait(c, elem) : recv_closed(c, elem);
 }
 
 // Whether an operation would surely have had to wait at some moment during the call, without the
@@ -229,10 +273,11 @@ static enum outcome try_send(struct chan *c, const void *elem)
     if (atomic_load_explicit(&c->state, memory_order_acquire) == CHAN_OPEN && surely_full(c))
         return WOULD_BLOCK;
     spin_lock_inline(&c->lock);
-    enum outcome r = send_now(c, elem);
-    if (r == WOULD_BLOCK)
+    enum outcome o;
+    send_now(c, elem, c->elem_size, &o);
+    if (o != DONE)
         spin_unlock_inline(&c->lock);
-    return r;
+    return o;
 }
 
 bool chan_try_send(struct chan *c, const void *elem)
@@ -257,16 +302,15 @@ int chan_try_recv(struct chan *c, void *elem)
         return -1;
     }
     spin_lock_inline(&c->lock);
-    switch (recv_now(c, elem)) {
-    case DONE:
+    enum outcome o;
+    recv_now(c, elem, c->elem_size, &o);
+    if (o == DONE)
         return 1;
-    case WOULD_BLOCK:
-        spin_unlock_inline(&c->lock);
-        errno = EAGAIN;
-        return -1;
-    default:
+    if (o == NOT_OPEN)
         return recv_closed(c, elem);
-    }
+    spin_unlock_inline(&c->lock);
+    errno = EAGAIN;
+    return -1;
 }
 
 bool chan_send_deadline(struct chan *c, const void *elem, int64_t when)
@@ -342,7 +386,7 @@ void chan_discard(struct chan *c)
 {
     spin_lock(&c->lock);
     while (chan_count(c) > 0)
-        buf_get(c, NULL);
+        buf_get(c, NULL, c->elem_size);
     spin_unlock(&c->lock);
 }
 

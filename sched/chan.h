@@ -53,17 +53,37 @@ struct chan {
 
 _Static_assert(sizeof(struct chan) == 2 * CACHE_LINE, "a channel is two lines");
 
-// The sizes of one and two words inline.
-static inline void elem_copy(void *dst, const void *src, size_t n)
+// Elements up to this size are copied without a call, their two halves overlapping.
+#define ELEM_SMALL 16
+
+#define CHAN_HOT static inline __attribute__((always_inline))
+
+CHAN_HOT void elem_copy(void *dst, const void *src, size_t n)
 {
-    if (likely(n == 8))
-        __builtin_memcpy(dst, src, 8);
-    else if (n == 16)
-        __builtin_memcpy(dst, src, 16);
-    else if (n == 4)
-        __builtin_memcpy(dst, src, 4);
-    else if (n != 0)
-        memcpy(dst, src, n);
+    char *d = dst;
+    const char *s = src;
+    if (n == 8) {
+        __builtin_memcpy(d, s, 8);
+    } else if (n == 4) {
+        __builtin_memcpy(d, s, 4);
+    } else if (n > ELEM_SMALL) {
+        memcpy(d, s, n);
+    } else if (n >= 8) {
+        uint64_t last;
+        __builtin_memcpy(&last, s + n - 8, 8);
+        __builtin_memcpy(d, s, 8);
+        __builtin_memcpy(d + n - 8, &last, 8);
+    } else if (n >= 4) {
+        uint32_t last;
+        __builtin_memcpy(&last, s + n - 4, 4);
+        __builtin_memcpy(d, s, 4);
+        __builtin_memcpy(d + n - 4, &last, 4);
+    } else if (n > 0) {
+        char middle = s[n / 2], last = s[n - 1];
+        d[0] = s[0];
+        d[n / 2] = middle;
+        d[n - 1] = last;
+    }
 }
 
 static inline uint32_t chan_state(const struct chan *c)
@@ -76,7 +96,7 @@ static inline size_t chan_count(const struct chan *c)
     return atomic_load_explicit(&c->count, memory_order_relaxed);
 }
 
-// The functions below: c->lock is held.
+// The functions below: c->lock is held; n is c->elem_size, read once by the caller.
 
 static inline void waitq_push(struct waitq *q, struct sudog *sg)
 {
@@ -112,7 +132,7 @@ static inline bool select_claim(struct select_wait *w)
 }
 
 // The waiter that came first and is still to be had; it is the caller's to ready. NULL: none.
-static inline struct sudog *waitq_pop(struct waitq *q)
+CHAN_HOT struct sudog *waitq_pop(struct waitq *q)
 {
     struct sudog *sg;
     while ((sg = atomic_load_explicit(&q->head, memory_order_relaxed)) != NULL) {
@@ -129,33 +149,33 @@ static inline struct sudog *waitq_pop(struct waitq *q)
     return NULL;
 }
 
-static inline char *buf_next(const struct chan *c, char *at)
+CHAN_HOT char *buf_next(const struct chan *c, char *at, size_t n)
 {
-    at += c->elem_size;
+    at += n;
     return at == c->end ? c->buf : at;
 }
 
-static inline void buf_put(struct chan *c, const void *elem)
+CHAN_HOT void buf_put(struct chan *c, const void *elem, size_t n)
 {
-    elem_copy(c->put, elem, c->elem_size);
-    c->put = buf_next(c, c->put);
+    elem_copy(c->put, elem, n);
+    c->put = buf_next(c, c->put, n);
     atomic_store_explicit(&c->count, chan_count(c) + 1, memory_order_relaxed);
 }
 
-static inline void buf_get(struct chan *c, void *elem)
+CHAN_HOT void buf_get(struct chan *c, void *elem, size_t n)
 {
     if (elem)
-        elem_copy(elem, c->get, c->elem_size);
-    c->get = buf_next(c, c->get);
+        elem_copy(elem, c->get, n);
+    c->get = buf_next(c, c->get, n);
     atomic_store_explicit(&c->count, chan_count(c) - 1, memory_order_relaxed);
 }
 
 // Completes a claimed receiver with *elem. Returns whom to ready once no channel lock is held.
-static inline struct g *give(struct chan *c, struct sudog *receiver, const void *elem)
+CHAN_HOT struct g *give(struct sudog *receiver, const void *elem, size_t n)
 {
     struct g *gp = receiver->g;
     if (receiver->elem)
-        elem_copy(receiver->elem, elem, c->elem_size);
+        elem_copy(receiver->elem, elem, n);
     receiver->success = true;
     gp->param = receiver;
     return gp;
@@ -163,15 +183,15 @@ static inline struct g *give(struct chan *c, struct sudog *receiver, const void 
 
 // Receives into *elem from a claimed sender: directly, or the oldest buffered element, whose place
 // in the full buffer the sender's takes. Returns whom to ready once no channel lock is held.
-static inline struct g *take(struct chan *c, struct sudog *sender, void *elem)
+CHAN_HOT struct g *take(struct chan *c, struct sudog *sender, void *elem, size_t n)
 {
     struct g *gp = sender->g;
     if (c->cap == 0) {
         if (elem)
-            elem_copy(elem, sender->elem, c->elem_size);
+            elem_copy(elem, sender->elem, n);
     } else {
-        buf_get(c, elem);
-        buf_put(c, sender->elem);
+        buf_get(c, elem, n);
+        buf_put(c, sender->elem, n);
     }
     sender->success = true;
     gp->param = sender;

@@ -13,7 +13,7 @@
 #include "kernel/heap.h"
 #include "kernel/panic.h"
 #include "sched/defer.h"
-#include "sched/sched.h"
+#include "sched/schedule_inline.h"
 
 enum { GFREE_MAX = HOSTILE ? 2 : 64, ID_BATCH = 16, STACK_CLASSES = 32 };
 
@@ -122,7 +122,7 @@ static void exit_m(struct g *gp)
     gp->name = NULL;
     gp->param = NULL;
     gfree_put(p, gp);
-    schedule();
+    schedule_inline(m);
 }
 
 _Noreturn void go_exit(void)
@@ -164,7 +164,9 @@ struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *
     g_set_status(gp, G_DEAD, G_RUNNABLE);
     atomic_store_explicit(&p->live, p->live + 1, memory_order_relaxed);
     count(&p->n_spawn);
-    runq_put(p, gp, true);
+    struct g *kicked = runq_put_next(p, gp);
+    if (kicked)
+        runq_put_ring(p, kicked);
     wakep();
     preempt_enable();
     return gp;

@@ -112,10 +112,15 @@ static struct m *midle_get(struct p *p)
 // True if wakes have been in vain lately; then this core looks again when that time is over.
 static bool quiet(void)
 {
-    int64_t until = atomic_load_explicit(&sched.quiet_until_ns, memory_order_relaxed);
-    if (HOSTILE || until == 0 || clock_mono_ns() >= until)
-        return false;
     struct m *m = getg()->m;
+    int64_t until = atomic_load_explicit(&sched.quiet_until_ns, memory_order_relaxed);
+    if (HOSTILE || until == 0)
+        return false;
+    // The timer is armed for that already, and its interrupt takes wake_later back.
+    if (m->wake_later)
+        return true;
+    if (clock_mono_ns() >= until)
+        return false;
     m->wake_later = true;
     preempt_arm(m, until);
     return true;

@@ -11,7 +11,7 @@
 #include <heddle/go.h>
 
 #include "kernel/panic.h"
-#include "sched/sched.h"
+#include "sched/schedule_inline.h"
 
 static const char *const wait_reason_names[WAIT_REASONS] = {
     [WAIT_NONE] = "",
@@ -74,7 +74,17 @@ static void park_m(struct g *gp)
         g_set_status(gp, G_WAITING, G_RUNNABLE);
         execute(gp, true);
     }
-    schedule();
+    schedule_inline(m);
+}
+
+void park_unlock_m(struct g *gp)
+{
+    struct m *m = getg()->m;
+    g_set_status(gp, G_RUNNING, G_WAITING);
+    dropg(m, gp);
+    // From the release on gp may run elsewhere.
+    spin_unlock_g_inline(gp, m->park_arg);
+    schedule_inline(m);
 }
 
 void gopark(park_commit_fn *commit, void *arg, enum wait_reason reason)
@@ -93,35 +103,36 @@ void gopark(park_commit_fn *commit, void *arg, enum wait_reason reason)
     arch_mcall(park_m);
 }
 
-static bool commit_unlock(struct g *gp, void *lock)
-{
-    spin_unlock_g(gp, lock);
-    return true;
-}
-
 void goparkunlock(struct spinlock *l, enum wait_reason reason)
 {
-    gopark(commit_unlock, l, reason);
+    struct g *gp = getg();
+    if (unlikely(gp == gp->m->g0))
+        throw("goparkunlock: called on g0");
+    goparkunlock_inline(l, reason);
 }
 
-static void ready(struct g *gp, bool next)
+__attribute__((noinline)) bool ready_rest(struct g *kicked)
 {
-    preempt_disable();
-    struct m *m = getg()->m;
-    g_set_status(gp, G_WAITING, G_RUNNABLE);
-    runq_put(m->p, gp, next);
+    if (kicked)
+        runq_put_ring(getg()->m->p, kicked);
     wakep();
     preempt_enable();
+    return true;
 }
 
 void goready(struct g *gp)
 {
-    ready(gp, true);
+    preempt_disable();
+    ready_and_enable(gp);
 }
 
 void goready_tail(struct g *gp)
 {
-    ready(gp, false);
+    preempt_disable();
+    g_set_status(gp, G_WAITING, G_RUNNABLE);
+    runq_put_ring(getg()->m->p, gp);
+    wakep();
+    preempt_enable();
 }
 
 // Context: g0.
@@ -130,9 +141,9 @@ static void yield_m(struct g *gp)
     struct m *m = getg()->m;
     g_set_status(gp, G_RUNNING, G_RUNNABLE);
     dropg(m, gp);
-    runq_put(m->p, gp, false);
+    runq_put_ring(m->p, gp);
     wakep();
-    schedule();
+    schedule_inline(m);
 }
 
 void go_yield(void)

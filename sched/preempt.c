@@ -16,6 +16,7 @@
 #include "kernel/clock.h"
 #include "kernel/panic.h"
 #include "sched/netpoll.h"
+#include "sched/schedule_inline.h"
 #include "sched/timer.h"
 
 void preempt_arm(struct m *m, int64_t when_ns)
@@ -105,8 +106,23 @@ bool preempt_irq_exit(void)
     return true;
 }
 
-// A goroutine that used up its slice goes to the end of the global queue; one stopped for a device
-// or a timer goes behind what they ready.
+// Timers and devices, for gp that was stopped for them; true if they readied something here, which
+// gp then goes behind. Otherwise it goes on in its slice: behind other goroutines it would lose its
+// turn to every packet. (A thief that takes runnext meanwhile makes this err to the safe side.)
+static bool poll_readied(struct m *m, struct p *p)
+{
+    uint32_t tail = atomic_load_explicit(&p->runq.tail, memory_order_relaxed);
+    struct g *next = atomic_load_explicit(&p->runq.next, memory_order_relaxed);
+    uint32_t global = atomic_load_explicit(&sched.global_len, memory_order_relaxed);
+    if (!atomic_load_explicit(&page_reserve_full[m->id], memory_order_relaxed))
+        page_reserve_refill();
+    return sched_poll(m, p) &&
+           (tail != atomic_load_explicit(&p->runq.tail, memory_order_relaxed) ||
+            next != atomic_load_explicit(&p->runq.next, memory_order_relaxed) ||
+            global != atomic_load_explicit(&sched.global_len, memory_order_relaxed));
+}
+
+// A goroutine that used up its slice goes to the end of the global queue.
 void preempt_m(struct g *gp)
 {
     struct m *m = getg()->m;
@@ -119,18 +135,24 @@ void preempt_m(struct g *gp)
     g_set_status(gp, G_PREEMPTED, G_RUNNABLE);
     if (slice_over || HOSTILE) {
         globrunq_put(gp);
-        wakep();
+    } else if (poll_readied(m, p)) {
+        runq_put_ring(p, gp);
     } else {
-        sched_poll(m, p);
-        runq_put(p, gp, false);
-        wakep();
+        run(m, gp, true);
     }
+    wakep();
     schedule();
 }
 
 void preempt_park(void)
 {
     arch_mcall(preempt_m);
+}
+
+bool preempt_yield_true(void)
+{
+    preempt_yield();
+    return true;
 }
 
 void preempt_yield(void)

@@ -15,6 +15,7 @@
 #include "kernel/page.h"
 #include "kernel/panic.h"
 #include "sched/netpoll.h"
+#include "sched/schedule_inline.h"
 #include "sched/timer.h"
 
 struct sched sched;
@@ -25,22 +26,6 @@ void g_bad_status(const struct g *gp, enum g_status from, enum g_status to)
 {
     throw("g_set_status: goroutine %lu is in state %u, not %u, on its way to %u",
           (unsigned long)gp->id, atomic_load_explicit(&gp->status, memory_order_relaxed), from, to);
-}
-
-static inline __attribute__((always_inline)) _Noreturn void run(struct m *m, struct g *gp,
-                                                                bool inherit_slice)
-{
-    struct p *p = m->p;
-    g_set_status(gp, G_RUNNABLE, G_RUNNING);
-    gp->m = m;
-    m->curg = gp;
-    atomic_store_explicit(&gp->preempt_pending, false, memory_order_relaxed);
-    m->slice_over = false;
-    p->schedtick += !inherit_slice;
-    count(&p->n_switch);
-    if (unlikely(m->tick_ns == INT64_MAX))
-        preempt_start_tick(m, p);
-    arch_gogo(gp);
 }
 
 void execute(struct g *gp, bool inherit_slice)

@@ -14,25 +14,20 @@
 // queue (a thief would hold up the owner).
 
 #include "kernel/clock.h"
+#include "sched/runq_inline.h"
 #include "sched/sched.h"
 
 #define NEXT_WAIT_NS 5000
 
 _Static_assert((RUNQ_SIZE & (RUNQ_SIZE - 1)) == 0, "ring indices wrap by masking");
 
-static inline _Atomic(struct g *) *slot(struct runq *q, uint32_t i)
-{
-    return &q->ring[i & (RUNQ_SIZE - 1)];
-}
-
 // Moves half of the full ring and gp to the global queue; false if thieves made room meanwhile.
-static __attribute__((noinline)) bool put_slow(struct runq *q, struct g *gp, uint32_t head,
-                                               uint32_t tail)
+static bool move_half(struct runq *q, struct g *gp, uint32_t head, uint32_t tail)
 {
     struct g *batch[RUNQ_SIZE / 2 + 1];
     uint32_t n = (tail - head) / 2;
     for (uint32_t i = 0; i < n; i++)
-        batch[i] = atomic_load_explicit(slot(q, head + i), memory_order_relaxed);
+        batch[i] = atomic_load_explicit(runq_slot(q, head + i), memory_order_relaxed);
     // Release: the slots are read before thieves and the owner may reuse them. pairs: RUNQ-HEAD
     if (!atomic_compare_exchange_strong_explicit(&q->head, &head, head + n, memory_order_release,
                                                  memory_order_relaxed))
@@ -45,62 +40,27 @@ static __attribute__((noinline)) bool put_slow(struct runq *q, struct g *gp, uin
     return true;
 }
 
-static void put_ring(struct runq *q, struct g *gp)
+__attribute__((noinline)) void runq_put_full(struct p *p, struct g *gp)
 {
-    for (;;) {
-        // Acquire: a thief has finished reading the slots it claimed. pairs: RUNQ-HEAD
-        uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-        uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-        if (tail - head < RUNQ_SIZE) {
-            atomic_store_explicit(slot(q, tail), gp, memory_order_relaxed);
-            // Publishes the slot and what gp points at. pairs: RUNQ-TAIL
-            atomic_store_explicit(&q->tail, tail + 1, memory_order_seq_cst);
-            return;
-        }
-        if (put_slow(q, gp, head, tail))
-            return;
-    }
+    struct runq *q = &p->runq;
+    // pairs: RUNQ-HEAD
+    uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    if (tail - head < RUNQ_SIZE || !move_half(q, gp, head, tail))
+        runq_put_ring(p, gp);
 }
 
-// Context: the owner M of p, not preemptible. gp is G_RUNNABLE.
 void runq_put(struct p *p, struct g *gp, bool next)
 {
-    struct runq *q = &p->runq;
-    if (next) {
-        // pairs: RUNQ-NEXT
-        gp = atomic_exchange_explicit(&q->next, gp, memory_order_seq_cst);
-        if (!gp)
-            return;
-    }
-    put_ring(q, gp);
+    if (next)
+        gp = runq_put_next(p, gp);
+    if (gp)
+        runq_put_ring(p, gp);
 }
 
-// Context: the owner M of p, not preemptible. *was_next: it stood in runnext.
 struct g *runq_get(struct p *p, bool *was_next)
 {
-    struct runq *q = &p->runq;
-    *was_next = false;
-    // Only the owner fills runnext, so an empty one needs no exchange.
-    if (atomic_load_explicit(&q->next, memory_order_relaxed)) {
-        // pairs: RUNQ-NEXT
-        struct g *gp = atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
-        if (gp) {
-            *was_next = true;
-            return gp;
-        }
-    }
-    for (;;) {
-        // pairs: RUNQ-HEAD
-        uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-        uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-        if (tail == head)
-            return NULL;
-        struct g *gp = atomic_load_explicit(slot(q, head), memory_order_relaxed);
-        // pairs: RUNQ-HEAD
-        if (atomic_compare_exchange_weak_explicit(&q->head, &head, head + 1, memory_order_release,
-                                                  memory_order_relaxed))
-            return gp;
-    }
+    return runq_take(p, was_next);
 }
 
 // runnext of a P whose goroutine is about to stop will run there in a moment, its data warm;
@@ -140,15 +100,15 @@ static uint32_t grab(struct p *p, struct p *victim, uint32_t my_tail, bool take_
             struct g *gp = take_next ? grab_next(victim) : NULL;
             if (!gp)
                 return 0;
-            atomic_store_explicit(slot(&p->runq, my_tail), gp, memory_order_relaxed);
+            atomic_store_explicit(runq_slot(&p->runq, my_tail), gp, memory_order_relaxed);
             return 1;
         }
         if (n > RUNQ_SIZE / 2)
             continue; // head and tail were read at different times
-        for (uint32_t i = 0; i < n; i++)
-            atomic_store_explicit(slot(&p->runq, my_tail + i),
-                                  atomic_load_explicit(slot(q, head + i), memory_order_relaxed),
-                                  memory_order_relaxed);
+        for (uint32_t i = 0; i < n; i++) {
+            struct g *gp = atomic_load_explicit(runq_slot(q, head + i), memory_order_relaxed);
+            atomic_store_explicit(runq_slot(&p->runq, my_tail + i), gp, memory_order_relaxed);
+        }
         // Release: the copies were made before the owner may reuse the slots. pairs: RUNQ-HEAD
         if (atomic_compare_exchange_strong_explicit(&q->head, &head, head + n,
                                                     memory_order_acq_rel, memory_order_relaxed))
@@ -165,7 +125,7 @@ struct g *runq_steal(struct p *p, struct p *victim, bool take_next)
     if (n == 0)
         return NULL;
     n--;
-    struct g *gp = atomic_load_explicit(slot(q, tail + n), memory_order_relaxed);
+    struct g *gp = atomic_load_explicit(runq_slot(q, tail + n), memory_order_relaxed);
     if (n > 0) {
         // pairs: RUNQ-TAIL
         atomic_store_explicit(&q->tail, tail + n, memory_order_seq_cst);

@@ -38,7 +38,7 @@ extern struct m ms[MAX_CORES];
 extern struct p *ps[MAX_CORES];
 
 // A counter of the owner's that others may read.
-static inline void count(_Atomic(uint64_t) *n)
+static inline __attribute__((always_inline)) void count(_Atomic(uint64_t) *n)
 {
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
                           memory_order_relaxed);
@@ -56,7 +56,8 @@ bool sched_poll(struct m *m, struct p *p);
 _Noreturn void g_bad_status(const struct g *gp, enum g_status from, enum g_status to);
 
 // Checked change of a G's state by its owner.
-static inline void g_set_status(struct g *gp, enum g_status from, enum g_status to)
+static inline __attribute__((always_inline)) void g_set_status(struct g *gp, enum g_status from,
+                                                               enum g_status to)
 {
     if (unlikely(atomic_load_explicit(&gp->status, memory_order_relaxed) != from))
         g_bad_status(gp, from, to);
@@ -105,9 +106,11 @@ void stop_m(struct m *m);
 void m_main(void);
 unsigned pidle_count(void);
 
-// runq.c
+// runq.c; the owner's operations expanded in place: runq_inline.h
 
+// Context: the owner M of p, not preemptible. gp is G_RUNNABLE.
 void runq_put(struct p *p, struct g *gp, bool next);
+// *was_next: it stood in runnext. Context: as runq_put.
 struct g *runq_get(struct p *p, bool *was_next);
 // Steals half of victim's queue into p's; one of them is returned. take_next: also runnext if there
 // is nothing else.
@@ -117,7 +120,18 @@ uint32_t runq_len(struct p *p);
 // Called by runq_put with half of a full queue, a chain of n through g->link.
 void runq_overflow(struct g *first, struct g *last, uint32_t n);
 
+// park.c; for schedule_inline.h
+
+// The rest of a goready and preempt_enable: queues the goroutine that was pushed out of runnext, if
+// any, and wakes an idle P. Always true.
+bool ready_rest(struct g *kicked);
+// What goparkunlock does on g0.
+void park_unlock_m(struct g *gp);
+
 // preempt.c
+
+// preempt_yield; always true.
+bool preempt_yield_true(void);
 
 // Interrupt-side. Context: an interrupt handler, interrupts off.
 void preempt_timer_irq(void);

@@ -154,21 +154,21 @@ static enum ran run_case(struct chan_case *k, struct g **wake)
             return SEND_CLOSED;
         k->ok = true;
         if ((sg = waitq_pop(&c->recvq)) != NULL) {
-            *wake = give(c, sg, k->elem);
+            *wake = give(sg, k->elem, c->elem_size);
             return RAN;
         }
         if (chan_count(c) == c->cap)
             return NOT_READY;
-        buf_put(c, k->elem);
+        buf_put(c, k->elem, c->elem_size);
         return RAN;
     }
     k->ok = true;
     if ((sg = waitq_pop(&c->sendq)) != NULL) {
-        *wake = take(c, sg, k->elem);
+        *wake = take(c, sg, k->elem, c->elem_size);
         return RAN;
     }
     if (chan_count(c) > 0) {
-        buf_get(c, k->elem);
+        buf_get(c, k->elem, c->elem_size);
         return RAN;
     }
     k->ok = false;

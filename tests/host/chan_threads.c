@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: srcs=sched/chan.c,sched/select.c,sched/timer.c,sched/time.c,kernel/spinlock.c
+// test: cflags="-iquote tests/host/seam"
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=120
 // Channels under real concurrency: every element arrives exactly once and in order, whatever sends,
 // receives, selects, deadlines and closes race; channels may be freed by whoever received the last

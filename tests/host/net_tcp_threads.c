@@ -4,6 +4,7 @@
 // ThreadSanitizer and AddressSanitizer. Every answer is compared, and in the end no connection
 // and no buffer is left.
 // test: srcs=net/*.c,sched/timer.c,sched/time.c,sched/chan.c,sched/select.c,kernel/spinlock.c
+// test: cflags="-iquote tests/host/seam"
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=240
 #include "threads.h"
 

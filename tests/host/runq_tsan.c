@@ -29,10 +29,13 @@ static void linger(void)
     (linger(), __atomic_compare_exchange_n(at, old, new, false, order, other))
 #include "sched/runq.c"
 
-// What runq.c defines, under another name for each broken copy.
-#define slot NAME(slot)
-#define put_slow NAME(put_slow)
-#define put_ring NAME(put_ring)
+// What runq.c and the header it includes define, under another name for each broken copy.
+#define runq_slot NAME(runq_slot)
+#define move_half NAME(move_half)
+#define runq_put_ring NAME(runq_put_ring)
+#define runq_put_next NAME(runq_put_next)
+#define runq_take NAME(runq_take)
+#define runq_put_full NAME(runq_put_full)
 #define grab NAME(grab)
 #define grab_next NAME(grab_next)
 #define runq_put NAME(runq_put)
@@ -41,6 +44,7 @@ static void linger(void)
 #define runq_empty NAME(runq_empty)
 #define runq_len NAME(runq_len)
 
+#undef SCHED_RUNQ_INLINE_H
 #define NAME(n) blind_##n
 void runq_put(struct p *p, struct g *gp, bool next);
 struct g *runq_get(struct p *p, bool *was_next);
@@ -54,6 +58,7 @@ uint32_t runq_len(struct p *p);
 #pragma pop_macro("atomic_compare_exchange_strong_explicit")
 #undef NAME
 
+#undef SCHED_RUNQ_INLINE_H
 #define NAME(n) relaxed_##n
 void runq_put(struct p *p, struct g *gp, bool next);
 struct g *runq_get(struct p *p, bool *was_next);
@@ -71,9 +76,12 @@ uint32_t runq_len(struct p *p);
 #undef memory_order_seq_cst
 #undef NAME
 
-#undef slot
-#undef put_slow
-#undef put_ring
+#undef runq_slot
+#undef move_half
+#undef runq_put_ring
+#undef runq_put_next
+#undef runq_take
+#undef runq_put_full
 #undef grab
 #undef grab_next
 #undef runq_put

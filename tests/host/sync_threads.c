@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: srcs=sched/sync_*.c,sched/timer.c,sched/time.c,sched/chan.c,sched/select.c,kernel/spin*.c
+// test: cflags="-iquote tests/host/seam"
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=120
 // The objects of sync.h under real concurrency: exclusion and visibility (ThreadSanitizer sees the
 // plain variables they guard), no lost wake-up, fairness, misuse, and objects whose memory goes as

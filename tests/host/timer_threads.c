@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: srcs=sched/timer.c,sched/time.c,sched/ticker.c,sched/chan.c,sched/select.c,kernel/spin*.c
+// test: cflags="-iquote tests/host/seam"
 // test: variants="-fsanitize=thread|-fsanitize=address,undefined" timeout=120
 // Timers armed, reset, stopped and run by several cores at once: each arming fires once or is
 // stopped, never both and never twice; after timer_disarm_sync the timer's memory may go; sleepers
