@@ -54,6 +54,7 @@ struct neigh {
     uint8_t mac[6];
     uint8_t state;
     uint8_t tries;
+    bool wanted;     // looked up since it was made: a route cache may hold its address
     int64_t due_ns;  // when age() is to look at it
     int64_t used_ns; // last looked up
     struct kept *kept;
@@ -63,6 +64,7 @@ static struct spinlock lock = SPINLOCK_INIT(LOCK_ARP);
 // guard: lock
 static struct neigh *table[BUCKETS];
 static uint32_t entries, kept_in_all;
+static unsigned hand; // the bucket where the next search for an entry to give up begins
 static struct timer timer;
 static int64_t timer_due_ns = INT64_MAX;
 static int64_t defended_ns;
@@ -159,17 +161,30 @@ static void drop_kept(struct kept *k)
     heap_free(k);
 }
 
+// How willingly n is given up. Whoever floods us with addresses of this wire makes entries nobody
+// has answered for, or that we have no use for; the neighbours we talk to must outlive them.
+static unsigned worth(const struct neigh *n)
+{
+    return n->state == INCOMPLETE || n->state == DEAD ? 0 : n->wanted ? 2 : 1;
+}
+
+// The least worth entry goes, the longest unused among those in use. In a flood the search ends
+// within a few buckets, and connections keep what they remember of their neighbours.
 static void evict_one(void)
 {
-    struct neigh *oldest = NULL;
-    for (int b = 0; b < BUCKETS; b++)
-        for (struct neigh *n = table[b]; n; n = n->next)
-            if (!oldest || n->used_ns < oldest->used_ns)
-                oldest = n;
-    remove_entry(oldest);
-    drop_kept(take_kept(oldest));
-    heap_free(oldest);
-    route_changed();
+    struct neigh *out = NULL;
+    for (int i = 0; i < BUCKETS && !(out && worth(out) == 0); i++) {
+        hand = (hand + 1) % BUCKETS;
+        for (struct neigh *n = table[hand]; n; n = n->next)
+            if (!out || worth(n) < worth(out) ||
+                (worth(n) == worth(out) && n->used_ns < out->used_ns))
+                out = n;
+    }
+    remove_entry(out);
+    drop_kept(take_kept(out));
+    if (worth(out) == 2)
+        route_changed();
+    heap_free(out);
 }
 
 static struct neigh *create(struct netif *nif, uint32_t addr_be, int64_t now)
@@ -231,6 +246,7 @@ int arp_resolve(struct netif *nif, uint32_t next_be, struct pbuf *p, uint8_t eth
         return -ENOBUFS;
     }
     n->used_ns = now;
+    n->wanted = true;
     switch (fresh ? INCOMPLETE : n->state) {
     case INCOMPLETE:
         result = keep(n, p) ? 0 : -ENOBUFS;
@@ -259,7 +275,8 @@ int arp_resolve(struct netif *nif, uint32_t next_be, struct pbuf *p, uint8_t eth
 
 // Ageing.
 
-// A neighbour did not answer: whoever waits for it learns of it.
+// A neighbour did not answer: whoever waits for it learns of it. Context: not preemptible, no
+// locks held.
 static void tell_failed(struct kept *k)
 {
     for (uint32_t i = 0; k && i < k->n; i++) {
@@ -309,44 +326,41 @@ static bool age_one(struct neigh *n, int64_t now, struct kept **failed)
     }
 }
 
-// Looks at one entry that is due, and says when the next will be. Context: the lock is held.
-static bool age_next(int64_t now, struct kept **failed, int64_t *next_ns)
-{
-    *next_ns = INT64_MAX;
-    for (int b = 0; b < BUCKETS; b++) {
-        for (struct neigh *n = table[b]; n; n = n->next) {
-            if (n->due_ns > now) {
-                *next_ns = MIN(*next_ns, n->due_ns);
-                continue;
-            }
-            if (age_one(n, now, failed)) {
-                remove_entry(n);
-                heap_free(n);
-            }
-            return true;
-        }
-    }
-    return false;
-}
-
-// Context: g0.
+// Context: g0. Between two buckets the lock is free. An entry that changes behind our back has
+// armed the timer itself, since no time is set while we go about.
 static void age(void *arg)
 {
     (void)arg;
-    int64_t now = clock_mono_ns(), next;
-    bool more = true;
-    while (more) {
+    int64_t now = clock_mono_ns(), next = INT64_MAX;
+    spin_lock(&lock);
+    timer_due_ns = INT64_MAX;
+    spin_unlock(&lock);
+    for (int b = 0; b < BUCKETS; b++) {
         struct kept *failed = NULL;
-        spin_lock(&lock);
-        more = age_next(now, &failed, &next);
-        if (!more) {
-            timer_due_ns = next;
-            if (next != INT64_MAX)
-                timer_arm(&timer, next, age, NULL);
-        }
-        spin_unlock(&lock);
-        tell_failed(failed);
+        do {
+            failed = NULL;
+            spin_lock(&lock);
+            for (struct neigh **at = &table[b]; *at && !failed;) {
+                struct neigh *n = *at;
+                bool gone = n->due_ns <= now && age_one(n, now, &failed);
+                next = gone ? next : MIN(next, n->due_ns);
+                if (!gone) {
+                    at = &n->next;
+                    continue;
+                }
+                remove_entry(n);
+                heap_free(n);
+            }
+            spin_unlock(&lock);
+            tell_failed(failed);
+        } while (failed);
     }
+    spin_lock(&lock);
+    if (next < timer_due_ns) {
+        timer_due_ns = next;
+        timer_arm(&timer, next, age, NULL);
+    }
+    spin_unlock(&lock);
 }
 
 void arp_flush(struct netif *nif)
