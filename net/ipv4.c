@@ -127,10 +127,12 @@ int ipv4_route(uint32_t dst_be, struct netif **nif, uint32_t *src_be, uint16_t *
 int ipv4_route_wait(uint32_t dst_be, uint32_t *src_be, uint16_t *mtu, int64_t deadline_ns)
 {
     for (;;) {
+        /* pairs: ROUTE-GEN */
+        uint32_t gen = atomic_load_explicit(&route_gen, memory_order_acquire);
         int err = ipv4_route(dst_be, NULL, src_be, mtu);
         if (err == 0 || !netif_configuring())
             return err;
-        if (!netif_wait_configured(deadline_ns))
+        if (!netif_wait_configured(gen, deadline_ns))
             return -ETIMEDOUT;
     }
 }

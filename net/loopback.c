@@ -40,7 +40,8 @@ static bool loopback_transmit(struct netdev *dev, struct pbuf *p, bool more)
 {
     (void)more;
     uint32_t bytes = p->total;
-    if (atomic_load_explicit(&p->refs, memory_order_relaxed) != 1 || p->chain)
+    if (atomic_load_explicit(&p->refs, memory_order_acquire) != 1 || /* pairs: PBUF-REFS */
+        p->chain)
         p = own_copy(p);
     if (p) {
         // Nothing can go wrong on the way, so nobody need compute the checksum.

@@ -55,8 +55,9 @@ void netif_configure(struct netif *nif, uint32_t addr_be, uint32_t mask_be, uint
     atomic_store_explicit(&nif->addr_be, addr_be, memory_order_relaxed);
     atomic_store_explicit(&nif->state, state, memory_order_relaxed);
     struct gqueue wake = gqueue_take(&waiters);
-    spin_unlock(&netif_lock);
+    // Under the lock: whoever does not find itself in `waiters` finds this changed.
     route_changed();
+    spin_unlock(&netif_lock);
     if (old != addr_be) {
         arp_flush(nif);
         log_address(nif, addr_be, mask_be, gateway_be);
@@ -82,10 +83,9 @@ bool netif_configuring(void)
     return false;
 }
 
-bool netif_wait_configured(int64_t deadline_ns)
+bool netif_wait_configured(uint32_t gen, int64_t deadline_ns)
 {
     spin_lock(&netif_lock);
-    uint32_t gen = atomic_load_explicit(&route_gen, memory_order_relaxed);
     while (netif_configuring() && gen == atomic_load_explicit(&route_gen, memory_order_relaxed)) {
         if (deadline_ns && clock_mono_ns() >= deadline_ns) {
             spin_unlock(&netif_lock);

@@ -71,8 +71,9 @@ void netif_set_mtu(struct netif *nif, uint32_t mtu);
 void netif_flush_all(void);
 // True while some interface may yet get an address.
 bool netif_configuring(void);
-// Waits for that to end; false if deadline_ns came first. Context: goroutine, no locks.
-bool netif_wait_configured(int64_t deadline_ns);
+// Waits for that to end or for addresses to change; false if deadline_ns came first. gen: route_gen
+// from before the caller looked at them. Context: goroutine, no locks.
+bool netif_wait_configured(uint32_t gen, int64_t deadline_ns);
 
 // Hands a frame to the device; p->data at the Ethernet header.
 static inline bool netif_transmit(struct netif *nif, struct pbuf *p, bool more)

@@ -228,6 +228,8 @@ int net_packet_addr(struct packet_conn *pc, char *buf, size_t n)
 int net_wait_up(int64_t when, char *buf, size_t n)
 {
     for (;;) {
+        /* pairs: ROUTE-GEN */
+        uint32_t gen = atomic_load_explicit(&route_gen, memory_order_acquire);
         for (struct netif *i = netif_first(); i && !i->loopback; i = netif_next(i)) {
             uint32_t addr_be = atomic_load_explicit(&i->addr_be, memory_order_relaxed);
             if (addr_be)
@@ -235,7 +237,7 @@ int net_wait_up(int64_t when, char *buf, size_t n)
         }
         if (!netif_configuring())
             return fail(-ENETDOWN);
-        if (!netif_wait_configured(when))
+        if (!netif_wait_configured(gen, when))
             return fail(-ETIMEDOUT);
     }
 }

@@ -306,6 +306,33 @@ static void from_cmdline(void *arg)
     CHECK_EQ(srv.seen[DHCP_DISCOVER], 0);
 }
 
+// Two interfaces look for addresses; one finds one in any moment of a dial that waits for it.
+static struct lossy *other;
+
+static void find_address(void *arg)
+{
+    (void)arg;
+    netif_configure(dev->dev.netif, IP4_BE(10, 0, 0, 1), IP4_BE(255, 255, 255, 0), 0, 0, NETIF_UP);
+}
+
+static void two_cards(void *arg)
+{
+    (void)arg;
+    net_init();
+    dev = lossy_create("eth0", 1500, 0);
+    other = lossy_create("eth1", 1500, 0);
+    for (int i = 0; i < 300; i++) {
+        uint32_t src = 0;
+        netif_configure(dev->dev.netif, 0, 0, 0, 0, NETIF_CONFIGURING);
+        netif_configure(other->dev.netif, 0, 0, 0, 0, NETIF_CONFIGURING);
+        int64_t t0 = time_mono();
+        go(find_address, NULL);
+        CHECK_EQ(ipv4_route_wait(IP4_BE(10, 0, 0, 2), &src, NULL, t0 + TIME_S), 0);
+        CHECK(time_mono() - t0 < TIME_S / 2);
+        CHECK_EQ(src, IP4_BE(10, 0, 0, 1));
+    }
+}
+
 static void garbage(void *arg)
 {
     static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
@@ -347,6 +374,7 @@ static const struct {
     {"absent", "", absent, 3},
     {"early", "ip=nonsense", early, 2},
     {"cmdline", "ip=192.168.7.9/28 gw=192.168.7.1 ip=eth1:172.16.0.1/16", from_cmdline, 1},
+    {"two_cards", "ip=none ip=eth1:none", two_cards, 4},
     {"garbage", "", garbage, 2},
 };
 
