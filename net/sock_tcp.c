@@ -417,9 +417,13 @@ static int connect(struct tcb *c, int64_t deadline_ns)
     c->snd_una = iss;
     c->snd_nxt = c->snd_end = iss + 1;
     c->state = TCP_SYN_SENT;
-    tcp_send_syn(c, now_ns);
-    c->rexmt_ns = now_ns + c->rto_ns;
-    tcp_timer_need(c, c->rexmt_ns);
+    // A neighbour known to be dead: no need to wait until that has been found out once more.
+    if (tcp_send_syn(c, now_ns) == -EHOSTUNREACH)
+        tcb_done(c, EHOSTUNREACH, &wake);
+    if (c->state != TCP_CLOSED) {
+        c->rexmt_ns = now_ns + c->rto_ns;
+        tcp_timer_need(c, c->rexmt_ns);
+    }
     c->wr_deadline_ns = deadline_ns;
     while (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RCVD) {
         if (passed(deadline_ns))

@@ -130,7 +130,7 @@ struct tcb {
     uint16_t err;         // errno of the end, 0 for an orderly one
     uint16_t mss;         // payload of a full segment to the peer, options taken off
     uint16_t peer_mss;    // what the peer offered, or the path allows if less
-    uint16_t rcv_mss;     // largest payload seen
+    uint16_t rcv_mss;     // payload of the peer's full segments, as far as seen
     uint8_t snd_scale, rcv_scale;
     uint8_t backoff;      // times the retransmission timer was doubled
     uint8_t dupacks;
@@ -144,6 +144,7 @@ struct tcb {
     uint32_t sack_recent[TCP_SACK_RECENT]; // in blocks to be reported first
     uint16_t ooo_n, rcvq_n; // buffers
     uint16_t held;      // buffers counted for this connection in tcp_core.held
+    uint16_t rcv_last;  // payload of the last segment in order
     uint8_t quick_acks; // acknowledgements not to be delayed
     uint8_t timer_late; // armings of the timer that were replaced but run all the same
 
@@ -164,6 +165,10 @@ struct tcb {
     uint32_t srtt, rttvar, min_rtt;
     uint32_t undo_cwnd, undo_ssthresh;
 
+    uint32_t keep_ms;      // interval of keep-alive probes, 0: off
+    uint32_t probed_ms;    // when the last of them was sent
+    uint32_t challenge_ms; // when the last unasked-for ACK was sent
+
     // CUBIC.
     uint32_t w_max, w_est, cubic_k_ms, cubic_origin;
     int64_t cubic_epoch_ns; // 0: no epoch
@@ -177,8 +182,6 @@ struct tcb {
     int64_t rd_deadline_ns, wr_deadline_ns; // 0: none
     int64_t timer_ns;
     struct timer timer;
-    uint32_t keep_ms;      // 0: off
-    uint32_t challenge_ms; // when the last unasked-for ACK was sent
 
     struct gqueue readers, writers;
     struct g *wr_space; // the writer under way, waiting for room
@@ -443,7 +446,7 @@ void tcp_receive_in_order(struct tcb *c, struct pbuf *p, uint32_t len, struct gq
 // Frees what waits for a gap to be filled. Context: c->lock held.
 void tcp_ooo_give_up(struct tcb *c);
 // Decides between now, at the end of the batch and later.
-void tcp_ack_policy(struct tcb *c, int64_t now_ns);
+void tcp_ack_policy(struct tcb *c, const struct tcp_seg *s);
 void tcp_ack_at_end(struct tcb *c);
 // SACK blocks to report, at most max; writes them and returns how many.
 unsigned tcp_sack_blocks(struct tcb *c, uint8_t *out, unsigned max);
@@ -462,7 +465,8 @@ void tcp_send_ack(struct tcb *c, int64_t now_ns);
 void tcp_challenge(struct tcb *c, int64_t now_ns);
 // Zero-window and keep-alive probes: an old sequence number, which must be answered.
 void tcp_send_probe(struct tcb *c, int64_t now_ns);
-void tcp_send_syn(struct tcb *c, int64_t now_ns); // SYN, or SYN and ACK, by state
+// SYN, or SYN and ACK, by state. 0, or the -errno with which it did not get out.
+int tcp_send_syn(struct tcb *c, int64_t now_ns);
 void tcp_send_rst(struct tcb *c, int64_t now_ns);
 // A segment without a connection. opts: n_opts bytes, a multiple of 4.
 void tcp_send_bare(const struct tcp_seg *to, uint32_t seq, uint32_t ack, uint8_t flags,

@@ -51,7 +51,7 @@ static bool fast(struct tcb *c, struct pbuf *p, const struct tcp_seg *s, struct 
         tcp_ack_advance(c, s, wake);
     if (s->len) {
         tcp_receive_in_order(c, p, s->len, wake);
-        tcp_ack_policy(c, s->now_ns);
+        tcp_ack_policy(c, s);
     } else {
         pbuf_free(p);
     }
@@ -180,7 +180,7 @@ static void take_payload(struct tcb *c, struct pbuf *p, const struct tcp_seg *s,
     else if (gap || (c->flags & TF_EOF))
         tcp_ack_at_end(c);
     else
-        tcp_ack_policy(c, s->now_ns);
+        tcp_ack_policy(c, s);
     if (moved && (c->flags & TF_EOF))
         fin_received(c, s, wake);
 }
@@ -260,14 +260,16 @@ void tcp_input(struct netif *nif, struct pbuf *p, uint32_t src_be, uint32_t dst_
         return;
     }
     s.now_ns = core->now_ns;
-    struct tcb *c = tcp_lookup(&s);
-    if (likely(c != NULL)) {
+    struct tcb *c;
+    // One that ended between lookup and lock may have a successor by now. Looked up once more, not
+    // until it is gone: one that is about to dial is closed, too, and in the table.
+    for (int tries = 0; tries < 2 && likely((c = tcp_lookup(&s)) != NULL); tries++) {
         spin_lock(&c->lock);
         if (likely(c->state != TCP_CLOSED)) {
             tcp_conn_input(c, p, &s);
             return;
         }
-        spin_unlock(&c->lock); // it ended between lookup and lock
+        spin_unlock(&c->lock);
     }
     bool reuse = false;
     uint32_t iss_after = 0;

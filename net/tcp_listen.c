@@ -160,6 +160,7 @@ int tcp_listener_close(struct listener *l)
     l->closed = true;
     struct tcb *c = l->head;
     l->head = l->tail = NULL;
+    atomic_store_explicit(&l->accept_n, 0, memory_order_relaxed);
     struct gqueue waiting = gqueue_take(&l->waiters);
     spin_unlock(&l->lock);
     net_wake_all(&waiting);
@@ -203,9 +204,9 @@ void tcp_listen_syn_done(struct listener *l)
     atomic_fetch_sub_explicit(&l->syn_n, 1, memory_order_relaxed);
 }
 
-void tcp_listen_deliver(struct listener *l, struct tcb *c, int64_t now_ns)
+// Puts c into the accept queue; false if l is closed. Gives up a reference of l.
+static bool enqueue(struct listener *l, struct tcb *c)
 {
-    struct gqueue wake = {0};
     struct g *gp = NULL;
     spin_lock(&l->lock);
     bool closed = l->closed;
@@ -221,11 +222,21 @@ void tcp_listen_deliver(struct listener *l, struct tcb *c, int64_t now_ns)
         gp = gqueue_pop(&l->waiters);
     }
     spin_unlock(&l->lock);
-    tcp_listener_put(l); // the half-open connection's
+    tcp_listener_put(l);
     if (gp)
         goready_tail(gp);
+    return !closed;
+}
+
+void tcp_listen_deliver(struct listener *l, struct tcb *c, int64_t now_ns)
+{
+    struct gqueue wake = {0};
+    bool taken = enqueue(l, c);
+    // The peer asked for a port, not for a handle: who listens there by now may have it.
+    while (!taken && (l = find(c->laddr_be, c->lport)) != NULL)
+        taken = enqueue(l, c);
     spin_lock(&c->lock);
-    if (closed) {
+    if (!taken) {
         c->refs--; // the accept queue's; the caller's is left
         c->flags &= (uint16_t)~TF_USER;
         if (c->state != TCP_CLOSED)

@@ -47,9 +47,9 @@ static void fill_checksum(struct pbuf *p, struct tcp_hdr *h, uint32_t src_be, ui
 
 // Puts a header with timestamps and n_extra bytes of further options in front of p, and lets the
 // network have one reference. Every segment acknowledges what has been received, so no other ACK
-// is due after it.
-static void emit(struct tcb *c, struct pbuf *p, uint32_t seq, uint8_t flags, const uint8_t *extra,
-                 unsigned n_extra, int64_t now_ns, bool more)
+// is due after it. What ipv4_output returns.
+static int emit(struct tcb *c, struct pbuf *p, uint32_t seq, uint8_t flags, const uint8_t *extra,
+                unsigned n_extra, int64_t now_ns, bool more)
 {
     unsigned n_opts = (c->flags & TF_TS ? TCP_TS_LEN : 0) + n_extra;
     struct tcp_hdr *h = pbuf_push(p, TCP_HDR_LEN + n_opts);
@@ -88,6 +88,7 @@ static void emit(struct tcb *c, struct pbuf *p, uint32_t seq, uint8_t flags, con
         else
             c->mss = mss;
     }
+    return err;
 }
 
 // A segment of the send queue, the first time or again.
@@ -274,7 +275,7 @@ void tcp_send_probe(struct tcb *c, int64_t now_ns)
 }
 
 // Our SYN's options: what we offer, or, answering, what the peer has offered too.
-void tcp_send_syn(struct tcb *c, int64_t now_ns)
+int tcp_send_syn(struct tcb *c, int64_t now_ns)
 {
     uint8_t opts[12], *o = opts;
     uint16_t mtu = 1500;
@@ -282,7 +283,7 @@ void tcp_send_syn(struct tcb *c, int64_t now_ns)
     bool answer = c->state == TCP_SYN_RCVD;
     struct pbuf *p = pbuf_alloc();
     if (!p)
-        return;
+        return -ENOBUFS;
     ipv4_route(c->raddr_be, NULL, &src_be, &mtu);
     uint16_t mss = (uint16_t)(mtu - IP4_HDR_LEN - TCP_HDR_LEN);
     *o++ = 2;
@@ -301,8 +302,8 @@ void tcp_send_syn(struct tcb *c, int64_t now_ns)
         *o++ = 3;
         *o++ = TCP_RCV_SCALE;
     }
-    emit(c, p, c->snd_una, answer ? TH_SYN | TH_ACK : TH_SYN, opts, (unsigned)(o - opts), now_ns,
-         tcp_in_batch());
+    return emit(c, p, c->snd_una, answer ? TH_SYN | TH_ACK : TH_SYN, opts, (unsigned)(o - opts),
+                now_ns, tcp_in_batch());
 }
 
 void tcp_send_rst(struct tcb *c, int64_t now_ns)

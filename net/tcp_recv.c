@@ -49,8 +49,6 @@ static void append(struct tcb *c, struct pbuf *p)
 
 void tcp_receive_in_order(struct tcb *c, struct pbuf *p, uint32_t len, struct gqueue *wake)
 {
-    if (len > c->rcv_mss)
-        c->rcv_mss = (uint16_t)MIN(len, (uint32_t)UINT16_MAX);
     while (p) { // each buffer of a chain by itself
         struct pbuf *next = p->chain;
         p->chain = NULL;
@@ -238,9 +236,23 @@ void tcp_ack_at_end(struct tcb *c)
     core->acks = c;
 }
 
-void tcp_ack_policy(struct tcb *c, int64_t now_ns)
+// How large the peer's full segments are. Two smaller ones of one size, and more to come after
+// them, are full ones, too: its path has become narrower, and each second must be acknowledged.
+static void learn_rcv_mss(struct tcb *c, const struct tcp_seg *s)
 {
+    uint16_t len = (uint16_t)MIN(s->len, (uint32_t)UINT16_MAX);
+    bool full = len == c->rcv_last && !(s->flags & TH_PSH) && len >= TCP_MSS_MIN;
+    if (len > c->rcv_mss || full)
+        c->rcv_mss = len;
+    c->rcv_last = len;
+}
+
+void tcp_ack_policy(struct tcb *c, const struct tcp_seg *s)
+{
+    int64_t now_ns = s->now_ns;
     uint32_t n = c->rcv_nxt - c->rcv_acked;
+    if (unlikely(s->len != c->rcv_mss))
+        learn_rcv_mss(c, s);
     if (n >= 2u * c->rcv_mss || c->quick_acks) {
         if (n >= (uint32_t)ACK_LIMIT * c->rcv_mss)
             tcp_send_ack(c, now_ns);

@@ -108,7 +108,8 @@ static void handshake_timeout(struct tcb *c, int64_t now_ns, struct gqueue *wake
     }
     c->backoff++;
     c->rexmt_ns = now_ns + tcp_rto_backed(c);
-    tcp_send_syn(c, now_ns);
+    if (tcp_send_syn(c, now_ns) == -EHOSTUNREACH && c->state == TCP_SYN_SENT)
+        tcb_done(c, EHOSTUNREACH, wake);
 }
 
 static void persist_timeout(struct tcb *c, int64_t now_ns)
@@ -178,9 +179,14 @@ static void keep_check(struct tcb *c, int64_t now_ns, struct gqueue *wake)
     if (idle / every > TCP_KEEP_PROBES) {
         tcp_count(TCP_KEEP_DEAD);
         tcb_abort(c, ETIMEDOUT, now_ns, wake);
-    } else {
-        tcp_send_probe(c, now_ns);
+        return;
     }
+    // One an interval, however often the timer fires; 1: what rounding may make of the same moment.
+    uint32_t now_ms = (uint32_t)(now_ns / TIME_MS), since_ms = (uint32_t)(idle % every / TIME_MS);
+    if (now_ms - c->probed_ms <= since_ms + 1)
+        return;
+    c->probed_ms = now_ms;
+    tcp_send_probe(c, now_ns);
 }
 
 static void deadlines_check(struct tcb *c, int64_t now_ns, struct gqueue *wake)

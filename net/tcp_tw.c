@@ -92,9 +92,11 @@ static struct tcp_tw *find(struct shard *sh, uint32_t laddr_be, uint16_t lport, 
     return w;
 }
 
+// The adder counts, then looks whether the timer is armed; the timer disarms itself, then looks at
+// the count: one sees the other only if all four accesses have one order.
 static void arm(void)
 {
-    if (!atomic_exchange_explicit(&armed, true, memory_order_acq_rel)) /* pairs: TW-ARMED */
+    if (!atomic_exchange_explicit(&armed, true, memory_order_seq_cst)) /* pairs: TW-ARMED */
         timer_arm(&timer, clock_mono_ns() + TIME_S, expire, NULL);
 }
 

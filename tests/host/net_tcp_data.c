@@ -32,6 +32,34 @@ static void ack_timing(void)
     net_close_listener(l);
 }
 
+// The path has become narrower: smaller segments in a row are full ones by now.
+static void narrower_peer(void)
+{
+    struct conn *c = established();
+    send(A, 1, MSS, 1, 60000);
+    send(A, 1 + MSS, MSS, 1, 60000);
+    EXPECT(A, 1, 0, 1 + 2 * MSS);
+    uint32_t at = 1 + 2 * MSS;
+    for (int i = 0; i < 4; i++, at += 1000) {
+        send(A, at, 500, 1, 60000);
+        NOTHING(10 * TIME_MS);
+        send(A, at + 500, 500, 1, 60000);
+        EXPECT(A, 1, 0, at + 1000);
+    }
+    send(A, at, MSS, 1, 60000); // and wide again
+    NOTHING(10 * TIME_MS);
+    send(A, at + MSS, MSS, 1, 60000);
+    EXPECT(A, 1, 0, at + 2 * MSS);
+    at += 2 * MSS;
+    send(A, at, 500, 1, 60000);
+    NOTHING(10 * TIME_MS);
+    send(A | P, at + 500, 500, 1, 60000); // pieces of a conversation say nothing
+    NOTHING(10 * TIME_MS);
+    drain(c, 1, at + 999);
+    reset(c, at + 1000);
+    net_close_listener(l);
+}
+
 static void check_sack(struct seen *e, int i, uint32_t start, uint32_t end)
 {
     CHECK(e->n_sack > i);
@@ -276,6 +304,7 @@ static void path_mtu(void)
 
 static const struct script scripts[] = {
     {"ack_timing", ack_timing},
+    {"narrower_peer", narrower_peer},
     {"out_of_order", out_of_order},
     {"newreno", newreno},
     {"sack", sack},

@@ -361,6 +361,21 @@ static void dead_peer(void)
     net_close_listener(l);
 }
 
+// Nobody there: found out once; while that is remembered it is said at once.
+static void nobody_there(void)
+{
+    wire->unplugged = true;
+    int64_t t0 = time_mono();
+    CHECK(net_dial("tcp", "10.0.0.7:80") == NULL);
+    CHECK_EQ(errno, EHOSTUNREACH);
+    CHECK(time_mono() - t0 < 4 * TIME_S);
+    t0 = time_mono();
+    CHECK(net_dial("tcp", "10.0.0.7:80") == NULL);
+    CHECK_EQ(errno, EHOSTUNREACH);
+    CHECK(time_mono() - t0 < 10 * TIME_MS);
+    wire->unplugged = false;
+}
+
 // The ways a closed handle's connection can hang.
 static void orphans(void)
 {
@@ -396,6 +411,7 @@ static const struct test tests[] = {
     {"writers", writers, 4, "", false},
     {"nagle", nagle, 2, "", false},
     {"dead_peer", dead_peer, 2, "", false},
+    {"nobody_there", nobody_there, 4, "", false},
     {"orphans", orphans, 4, "", false},
 };
 

@@ -173,6 +173,45 @@ static void closing(void)
     net_close_listener(l);
 }
 
+// Whose reads time out often still gets one probe an interval.
+static void impatient_reader(void)
+{
+    struct conn *c = established();
+    char b;
+    for (int i = 0; i < 100; i++) {
+        net_set_read_deadline(c, time_mono() + TIME_S / 2);
+        CHECK(net_read(c, &b, 1) < 0);
+        CHECK_EQ(errno, ETIMEDOUT);
+    }
+    CHECK_EQ(seen_n - seen_at, 3);
+    seen_at = seen_n;
+    net_set_read_deadline(c, 0);
+    reset(c, 1);
+    net_close_listener(l);
+}
+
+// The last acknowledgement comes after the port has been closed and opened again.
+static void reopened(void)
+{
+    l = net_listen("tcp", ":80");
+    send(S, 0, 0, 0, 60000);
+    EXPECT(S | A, 0, 0, 1);
+    net_close_listener(l);
+    l = net_listen("tcp", ":80");
+    send(A | P, 1, 50, 1, 60000);
+    NOTHING(TIME_MS);
+    struct conn *c = net_accept(l);
+    CHECK(c != NULL);
+    drain(c, 1, 50);
+    reset(c, 51);
+    // And after it has been closed for good.
+    send(S, 0, 0, 0, 60000);
+    EXPECT(S | A, 0, 0, 1);
+    net_close_listener(l);
+    send(A, 1, 0, 1, 60000);
+    EXPECT(R | A, 1, 0, 1);
+}
+
 static void keep_alive(void)
 {
     struct conn *c = established();
@@ -296,6 +335,8 @@ static const struct script scripts[] = {
     {"paws", paws},
     {"closing", closing},
     {"keep_alive", keep_alive},
+    {"impatient_reader", impatient_reader},
+    {"reopened", reopened},
     {"dialling", dialling},
     {"garbage", garbage},
 };
