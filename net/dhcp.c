@@ -18,6 +18,7 @@
 #include "net/checksum.h"
 #include "net/netif.h"
 #include "net/wait.h"
+#include "sched/park.h"
 #include "sched/timer.h"
 
 enum { SERVER_PORT = 67, CLIENT_PORT = 68, INBOX_MAX = 8 };
@@ -340,8 +341,7 @@ bool dhcp_start(struct netif *nif)
     d->nif = nif;
     spin_init(&d->lock, LOCK_NET_MISC);
     atomic_store_explicit(&nif->dhcp, d, memory_order_release); /* pairs: NETIF-DHCP */
-    static const struct go_attr attr = {.name = "dhcp"};
-    if (go_with(&attr, client, d) == 0)
+    if (go_system("dhcp", client, d) == 0)
         return true;
     atomic_store_explicit(&nif->dhcp, NULL, memory_order_relaxed);
     heap_free(d);

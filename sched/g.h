@@ -93,7 +93,7 @@ struct g {
     struct unwind *panics; // panics and exits under way, newest first; see defer.c
     uint8_t stack_class; // see stack.c
     bool reent_ready;    // libc has initialised reent for this goroutine
-    bool is_system;      // the runtime's own; does not keep the machine from a deadlock verdict
+    bool is_system;      // the runtime's own: not counted, keeps nobody from a deadlock verdict
 
     struct g *all_next; // list of every G ever made, set once. guard: publication by release store
     _Alignas(16) unsigned char reent[G_REENT_SIZE]; // newlib's struct _reent, errno within
@@ -122,18 +122,27 @@ struct timers {
     _Atomic(int64_t) next_ns; // when of root, INT64_MAX when empty; written under lock
 };
 
-enum p_status { P_IDLE, P_RUNNING, P_SYSCALL, P_STOPPED, P_DEAD };
+// Who owns a P. Changed with p_set_status, which checks where it comes from.
+enum p_status {
+    P_IDLE,    // nobody, its bit in sched.idle_p set; or for a moment who cleared the bit
+    P_RUNNING, // the M in p->m
+    P_SYSCALL, // the M in p->m, whose goroutine is in a blocking call; whoever changes this by
+               // compare-and-swap takes it
+    P_STOPPED, // who stopped the world
+    P_DEAD,    // nobody: its number is not below GOMAXPROCS. Its queues are empty
+};
 
 struct p {
     uint32_t id;
-    _Atomic(uint32_t) status;
+    _Atomic(uint32_t) status; // enum p_status. pairs: P-STOPPED
     _Atomic(struct m *) m;     // back link of m->p, NULL when idle; others read it as a hint
     _Atomic(struct m *) guard; // the M that last held it and watches its timers while it is idle
 
     // Owner M only.
     uint32_t schedtick;  // one more for each slice begun
     uint32_t global_in;  // picks until the global queue is looked at first
-    _Atomic(int64_t) live; // goroutines started minus ended here; read by anyone
+    _Atomic(int64_t) live; // goroutines started minus ended here, the runtime's own excluded; read
+                           // by anyone
     uint32_t rand_state;
     struct g *gfree;     // dead Gs with warm stacks
     uint32_t gfree_n;
@@ -155,6 +164,9 @@ struct m {
     // Look at timers and the network soon. Legal to set at any time, by interrupts and by other
     // cores; cleared by the M before it looks. Read by arch_gogo at this offset.
     _Atomic(bool) resched; // 0
+    // Look round at the next pick, which does not stop the running goroutine. Legal to set at any
+    // time; must be set after resched is, and when sched_attention begins to hold.
+    _Atomic(bool) look;
     uint32_t id; // core number, 0 is the boot core
     struct g *g0;
     struct g *curg;

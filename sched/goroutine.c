@@ -102,6 +102,18 @@ static void gfree_put(struct p *p, struct g *gp)
     spin_unlock(&gfree.lock);
 }
 
+void gfree_purge(struct p *p)
+{
+    unsigned class = stack_class_of(STACK_DEFAULT);
+    spin_lock(&gfree.lock);
+    for (struct g *gp; (gp = p->gfree) != NULL; p->gfree_n--) {
+        p->gfree = gp->link;
+        gp->link = gfree.free[class];
+        gfree.free[class] = gp;
+    }
+    spin_unlock(&gfree.lock);
+}
+
 static uint64_t new_id(struct p *p)
 {
     if (p->next_id == p->end_id) {
@@ -118,7 +130,7 @@ static void exit_m(struct g *gp)
     struct p *p = m->p;
     g_set_status(gp, G_RUNNING, G_DEAD);
     dropg(m, gp);
-    atomic_store_explicit(&p->live, p->live - 1, memory_order_relaxed);
+    atomic_store_explicit(&p->live, p->live - !gp->is_system, memory_order_relaxed);
     gp->name = NULL;
     gp->param = NULL;
     gfree_put(p, gp);
@@ -162,7 +174,7 @@ struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *
     gp->wait_reason = WAIT_NONE;
     arch_init_context(gp, goroutine_start);
     g_set_status(gp, G_DEAD, G_RUNNABLE);
-    atomic_store_explicit(&p->live, p->live + 1, memory_order_relaxed);
+    atomic_store_explicit(&p->live, p->live + !is_system, memory_order_relaxed);
     count(&p->n_spawn);
     struct g *kicked = runq_put_next(p, gp);
     if (kicked)
@@ -186,6 +198,14 @@ int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg)
         return -1;
     }
     return 0;
+}
+
+int go_system(const char *name, void (*fn)(void *), void *arg)
+{
+    if (g_spawn(name, STACK_DEFAULT, fn, arg, true))
+        return 0;
+    errno = ENOMEM;
+    return -1;
 }
 
 int go(void (*fn)(void *), void *arg)

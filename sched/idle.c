@@ -63,7 +63,7 @@ struct p *pidle_get(struct p *wanted)
     return NULL;
 }
 
-static void pidle_put(struct p *p)
+void pidle_put(struct p *p)
 {
     // pairs: IDLE-CLAIM
     atomic_fetch_or_explicit(&sched.idle_p, (uint64_t)1 << p->id, memory_order_seq_cst);
@@ -73,22 +73,25 @@ void acquirep(struct m *m, struct p *p)
 {
     if (unlikely(m->p != NULL))
         throw("acquirep: the M has a P");
+    p_set_status(p, P_IDLE, P_RUNNING);
     m->p = p;
     atomic_store_explicit(&p->m, m, memory_order_relaxed);
     atomic_store_explicit(&p->guard, m, memory_order_relaxed);
-    atomic_store_explicit(&p->status, P_RUNNING, memory_order_relaxed);
     // Before reading next_ns: whoever lowers it from now on finds this M. pairs: P-TIMERS
     atomic_thread_fence(memory_order_seq_cst);
     preempt_arm(m, timers_next(p));
+    // Who makes this true after the fence finds p->m and tells it. pairs: WORLD-STOPPING
+    if (unlikely(sched_attention()))
+        atomic_store_explicit(&m->look, true, memory_order_relaxed);
 }
 
-static struct p *releasep(struct m *m)
+struct p *releasep(struct m *m)
 {
     struct p *p = m->p;
     if (unlikely(!p || atomic_load_explicit(&p->m, memory_order_relaxed) != m))
         throw("releasep: the M does not hold its P");
-    atomic_store_explicit(&p->status, P_IDLE, memory_order_relaxed);
     atomic_store_explicit(&p->m, NULL, memory_order_relaxed);
+    p_set_status(p, P_RUNNING, P_IDLE);
     m->p = NULL;
     m->oldp = p;
     return p;
@@ -142,6 +145,12 @@ void searched_with_success(void)
     atomic_store_explicit(&sched.quiet_until_ns, 0, memory_order_relaxed);
 }
 
+void nudge_guard(struct p *p)
+{
+    if (timers_next(p) != INT64_MAX)
+        arch_send_ipi(atomic_load_explicit(&p->guard, memory_order_relaxed)->id, IPI_WAKE);
+}
+
 // Claims an idle P and an M for it and sends the M off to look for work; false if there is no such
 // pair.
 static bool wake_pair(void)
@@ -153,8 +162,7 @@ static bool wake_pair(void)
             return false;
         pidle_put(p);
         // Its guard, awake with another P, may have missed its timers meanwhile.
-        if (timers_next(p) != INT64_MAX)
-            arch_send_ipi(atomic_load_explicit(&p->guard, memory_order_relaxed)->id, IPI_WAKE);
+        nudge_guard(p);
         return false;
     }
     m->spinning = true;
@@ -214,7 +222,7 @@ static bool work_published(struct m *m)
 {
     if (atomic_load_explicit(&sched.global_len, memory_order_seq_cst) != 0 || netpoll_pending())
         return true;
-    for (unsigned i = 0; i < sched.n_p; i++)
+    for (unsigned i = 0; i < sched.n_m; i++)
         if (!runq_empty(ps[i]))
             return true;
     return guarded_next(m) <= clock_mono_ns();
@@ -259,10 +267,10 @@ static bool unidle(struct m *m)
 // A device announced work on a core that can get no P: asks a core that has one to look.
 static void pass_on_netpoll(struct m *m)
 {
-    for (unsigned i = 0; i < sched.n_p; i++) {
+    for (unsigned i = 0; i < sched.n_m; i++) {
         struct m *other = atomic_load_explicit(&ps[i]->m, memory_order_relaxed);
         if (other && other != m) {
-            atomic_store_explicit(&other->resched, true, memory_order_seq_cst);
+            m_resched(other);
             arch_send_ipi(other->id, IPI_WAKE);
             return;
         }
@@ -310,12 +318,16 @@ static void sleep_until_p(struct m *m)
 void stop_m(struct m *m)
 {
     struct p *p = releasep(m);
+    bool stopped = atomic_load_explicit(&sched.stopping, memory_order_seq_cst);
     // Read before the M can be claimed: a waker sets it again.
     bool was_spinning = m->spinning;
     m->spinning = false;
     // pairs: IDLE-CLAIM
     atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
-    pidle_put(p);
+    if (stopped)
+        p_set_status(p, P_IDLE, P_STOPPED); // it is whose world it is; not ours from here on
+    else
+        pidle_put(p);
     if (was_spinning) {
         atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
         searched_in_vain();

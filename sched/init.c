@@ -27,9 +27,9 @@ static unsigned gcd(unsigned a, unsigned b)
     return b == 0 ? a : gcd(b, a % b);
 }
 
-static void set_p_count(unsigned n)
+void sched_set_p_count(unsigned n)
 {
-    sched.n_p = n;
+    atomic_store_explicit(&sched.n_p, n, memory_order_relaxed);
     sched.n_coprimes = 0;
     for (unsigned i = 1; i <= n; i++)
         if (gcd(i, n) == 1)
@@ -72,7 +72,7 @@ void sched_init(unsigned cores)
         init_m(n);
     }
     sched.n_m = 1;
-    set_p_count(1);
+    sched_set_p_count(1);
     page_on_pressure_wake(wake_sleepers);
     acquirep(&ms[0], ps[0]);
 }
@@ -94,7 +94,7 @@ static void start_cores(unsigned cores)
         up++;
     }
     sched.n_m = up;
-    set_p_count(up);
+    sched_set_p_count(up);
     for (unsigned n = 1; n < up; n++) {
         ms[n].oldp = ps[n];
         atomic_fetch_or_explicit(&sched.idle_p, (uint64_t)1 << n, memory_order_seq_cst);

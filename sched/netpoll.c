@@ -27,7 +27,7 @@ void netpoll_register(struct poller *pl)
 void netpoll_mark(struct poller *pl)
 {
     atomic_store_explicit(&pl->pending, 1, memory_order_seq_cst);
-    atomic_store_explicit(&getg()->m->resched, true, memory_order_relaxed);
+    m_resched(getg()->m);
 }
 
 void netpoll_mark_wake(struct poller *pl)

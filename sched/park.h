@@ -31,6 +31,14 @@ void goready(struct g *gp);
 // once.
 void goready_tail(struct g *gp);
 
+// goroutine.c
+
+// go() for a goroutine of the runtime's own: go_count does not count it, and that it waits does not
+// mean that the program goes on. Errors as go().
+int go_system(const char *name, void (*fn)(void *), void *arg);
+
+// park.c
+
 const char *wait_reason_name(enum wait_reason r);
 
 // gqueue: FIFO of Gs through g->link.

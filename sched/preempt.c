@@ -49,11 +49,11 @@ static void rearm(struct m *m, int64_t now)
     if (m->p)
         timer = MIN(timer, timers_next(m->p));
     if (timer <= now)
-        atomic_store_explicit(&m->resched, true, memory_order_relaxed);
+        m_resched(m);
     else
         next = MIN(next, timer);
     if (netpoll_pending())
-        atomic_store_explicit(&m->resched, true, memory_order_relaxed);
+        m_resched(m);
     preempt_arm(m, next);
 }
 
@@ -72,7 +72,7 @@ void preempt_timer_irq(void)
         if (p) {
             if (gp != m->g0 && p->schedtick == m->tick_seen) {
                 m->slice_over = true;
-                atomic_store_explicit(&m->resched, true, memory_order_relaxed);
+                m_resched(m);
             }
             m->tick_seen = p->schedtick;
             m->tick_ns = now + sched.slice_ns;
@@ -135,7 +135,7 @@ void preempt_m(struct g *gp)
     g_set_status(gp, G_PREEMPTED, G_RUNNABLE);
     if (slice_over || HOSTILE) {
         globrunq_put(gp);
-    } else if (poll_readied(m, p)) {
+    } else if (poll_readied(m, p) || atomic_load_explicit(&m->look, memory_order_relaxed)) {
         runq_put_ring(p, gp);
     } else {
         run(m, gp, true);

@@ -28,6 +28,12 @@ void g_bad_status(const struct g *gp, enum g_status from, enum g_status to)
           (unsigned long)gp->id, atomic_load_explicit(&gp->status, memory_order_relaxed), from, to);
 }
 
+void p_bad_status(const struct p *p, enum p_status from, enum p_status to)
+{
+    throw("p_set_status: P %u is in state %u, not %u, on its way to %u", p->id,
+          atomic_load_explicit(&p->status, memory_order_relaxed), from, to);
+}
+
 void execute(struct g *gp, bool inherit_slice)
 {
     run(getg()->m, gp, inherit_slice);
@@ -66,7 +72,7 @@ struct g *globrunq_get(struct p *p, uint32_t max)
     struct gqueue take = { NULL, NULL };
     spin_lock(&sched.lock);
     uint32_t len = atomic_load_explicit(&sched.global_len, memory_order_relaxed);
-    uint32_t n = MIN(len, len / sched.n_p + 1);
+    uint32_t n = MIN(len, len / p_count() + 1);
     n = MIN(n, max ? max : RUNQ_SIZE / 2);
     for (uint32_t i = 0; i < n; i++)
         gqueue_push(&take, gqueue_pop(&sched.global));
@@ -84,6 +90,7 @@ bool sched_poll(struct m *m, struct p *p)
     bool did = false;
     // What is announced after this is looked at after this: the exchange keeps the loads below
     // behind it.
+    atomic_store_explicit(&m->look, false, memory_order_relaxed);
     atomic_exchange_explicit(&m->resched, false, memory_order_seq_cst);
     int64_t next = MIN(timers_next(p), guarded_next(m));
     if (next != INT64_MAX) {
@@ -99,7 +106,18 @@ bool sched_poll(struct m *m, struct p *p)
         count(&p->n_netpoll);
         did = true;
     }
+    // The next pick attends to it.
+    if (unlikely(sched_attention()))
+        atomic_store_explicit(&m->look, true, memory_order_relaxed);
     return did;
+}
+
+// Sees to what goes before the run queues. The M holds a P before and after, not always the same.
+// Context: g0, not while a goroutine is in hand.
+static __attribute__((noinline)) void attend(struct m *m)
+{
+    while (atomic_load_explicit(&sched.stopping, memory_order_seq_cst))
+        stop_m(m);
 }
 
 static void stop_spinning(struct m *m)
@@ -123,7 +141,7 @@ static __attribute__((noinline)) void found_while_spinning(struct m *m)
 // with their number. On the last pass also their timers and runnext.
 static struct g *steal_round(struct m *m, struct p *p, bool last)
 {
-    uint32_t n = sched.n_p;
+    uint32_t n = p_count();
     uint32_t r = rand_next(&m->rand_state);
     uint32_t start = r % n;
     uint32_t step = sched.coprimes[(r >> 8) % sched.n_coprimes];
@@ -148,8 +166,8 @@ static struct g *steal_round(struct m *m, struct p *p, bool last)
 
 static __attribute__((noinline)) struct g *steal_work(struct m *m, struct p *p)
 {
-    unsigned busy = sched.n_p - pidle_count();
-    if (sched.n_p == 1)
+    unsigned busy = p_count() - pidle_count();
+    if (p_count() == 1)
         return NULL;
     if (!m->spinning) {
         if (2 * atomic_load_explicit(&sched.nmspinning, memory_order_relaxed) >= busy)
@@ -174,6 +192,10 @@ static __attribute__((noinline)) struct g *find_runnable(struct m *m, bool *inhe
     for (;;) {
         struct p *p = m->p;
         sched_poll(m, p);
+        if (unlikely(sched_attention())) {
+            attend(m);
+            p = m->p;
+        }
         struct g *gp = runq_get(p, inherit);
         if (!gp)
             gp = globrunq_get(p, 0);
@@ -191,8 +213,11 @@ static struct g *pick(struct m *m, bool *inherit)
 {
     struct p *p = m->p;
     struct g *gp;
-    if (unlikely(atomic_load_explicit(&m->resched, memory_order_relaxed)))
+    if (unlikely(atomic_load_explicit(&m->look, memory_order_relaxed))) {
         sched_poll(m, p);
+        attend(m);
+        p = m->p;
+    }
     if (unlikely(p->global_in-- == 0)) {
         p->global_in = 60;
         if ((gp = globrunq_get(p, 1)) != NULL)

@@ -10,9 +10,9 @@
 
 struct sched {
     // Set before other cores start, or with the world stopped.
-    unsigned n_m; // cores that are Ms
-    unsigned n_p; // GOMAXPROCS
-    uint8_t coprimes[MAX_CORES]; // step widths that visit all n_p Ps
+    unsigned n_m; // cores that are Ms; as many Ps exist, of which the first n_p are not P_DEAD
+    _Atomic(unsigned) n_p; // GOMAXPROCS; changes while the world is stopped
+    uint8_t coprimes[MAX_CORES]; // step widths that visit all n_p Ps. Read by Ms that hold a P
     unsigned n_coprimes;
 
     _Alignas(CACHE_LINE) struct spinlock lock;
@@ -29,6 +29,9 @@ struct sched {
     _Atomic(int64_t) quiet_ns;
     _Atomic(int64_t) quiet_until_ns;
 
+    // What an M is to attend to before it picks a goroutine; see sched_attention.
+    _Alignas(CACHE_LINE) _Atomic(bool) stopping; // somebody stops the world. pairs: WORLD-STOPPING
+
     // Set once.
     int64_t slice_ns;
 };
@@ -42,6 +45,26 @@ static inline __attribute__((always_inline)) void count(_Atomic(uint64_t) *n)
 {
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
                           memory_order_relaxed);
+}
+
+// GOMAXPROCS. Constant for whoever holds a P and is not preemptible, a hint for others.
+static inline unsigned p_count(void)
+{
+    return atomic_load_explicit(&sched.n_p, memory_order_relaxed);
+}
+
+// Has m stop its goroutine if it can, and look round. An interrupt must follow if m is not the
+// calling core's. Context: any.
+static inline void m_resched(struct m *m)
+{
+    atomic_store_explicit(&m->resched, true, memory_order_seq_cst);
+    atomic_store_explicit(&m->look, true, memory_order_relaxed);
+}
+
+// Something goes before the run queues. Context: any; who makes it true sets every m->look next.
+static inline bool sched_attention(void)
+{
+    return atomic_load_explicit(&sched.stopping, memory_order_seq_cst);
 }
 
 // proc.c
@@ -69,6 +92,17 @@ static inline void dropg(struct m *m, struct g *gp)
 {
     gp->m = NULL;
     m->curg = NULL;
+}
+
+_Noreturn void p_bad_status(const struct p *p, enum p_status from, enum p_status to);
+
+// Checked change of a P's state by its owner.
+static inline void p_set_status(struct p *p, enum p_status from, enum p_status to)
+{
+    if (unlikely(atomic_load_explicit(&p->status, memory_order_relaxed) != from))
+        p_bad_status(p, from, to);
+    // What its owner did with it. pairs: P-STOPPED
+    atomic_store_explicit(&p->status, to, memory_order_release);
 }
 void globrunq_put(struct g *gp);
 void globrunq_put_list(struct gqueue *q, uint32_t n);
@@ -98,6 +132,13 @@ int64_t guarded_next(struct m *m);
 // Runs those that are due. Context: g0 with a P.
 void run_guarded_timers(struct m *m, int64_t now);
 void acquirep(struct m *m, struct p *p);
+// The P of m, which has none afterwards; P_IDLE, but not in the idle mask.
+struct p *releasep(struct m *m);
+// Gives p, P_IDLE and the caller's, to whoever wants it; afterwards the caller sees to it that work
+// which could run there is found (wakep).
+void pidle_put(struct p *p);
+// Has the guard of p, which is or was idle, arm its core's timer for p's timers.
+void nudge_guard(struct p *p);
 // A P nobody owns, wanted first if it is idle; NULL when there is none.
 struct p *pidle_get(struct p *wanted);
 // Gives the P up and sleeps until there is work; on return the M holds a P.
@@ -149,6 +190,8 @@ void preempt_start_tick(struct m *m, struct p *p);
 
 // goroutine.c
 
+// Gives p's free list to the global one. Context: the world is stopped.
+void gfree_purge(struct p *p);
 struct g *g_new(size_t stack_max);
 // A goroutine that starts fn(arg) when scheduled; NULL when memory is exhausted. Context: goroutine
 // or g0 with a P.
@@ -181,6 +224,8 @@ uintptr_t stack_alloc_kernel(unsigned pages);
 
 // init.c
 
+// GOMAXPROCS becomes n. Context: boot, or the world is stopped.
+void sched_set_p_count(unsigned n);
 // Makes M 0's scheduler state and all Ps. Context: boot core, heap ready.
 void sched_init(unsigned cores);
 // Starts the other cores and runs fn(arg) as the main goroutine. Context: boot core, on its g0.

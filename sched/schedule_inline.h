@@ -36,7 +36,7 @@ SCHED_HOT _Noreturn void run(struct m *m, struct g *gp, bool inherit_slice)
 SCHED_HOT _Noreturn void schedule_inline(struct m *m)
 {
     struct p *p = m->p;
-    if (likely(!HOSTILE && !atomic_load_explicit(&m->resched, memory_order_relaxed) &&
+    if (likely(!HOSTILE && !atomic_load_explicit(&m->look, memory_order_relaxed) &&
                p->global_in != 0 && m->g0->preempt_off == 0 &&
                atomic_load_explicit(&page_reserve_full[m->id], memory_order_relaxed))) {
         bool inherit;

@@ -12,7 +12,7 @@ static uint64_t get(_Atomic(uint64_t) *n)
 
 size_t go_pstats(struct go_pstats *out, size_t n)
 {
-    for (size_t i = 0; i < MIN(n, (size_t)sched.n_p); i++) {
+    for (size_t i = 0; i < MIN(n, (size_t)p_count()); i++) {
         struct p *p = ps[i];
         struct m *m = atomic_load_explicit(&p->m, memory_order_relaxed);
         out[i] = (struct go_pstats){
@@ -28,5 +28,5 @@ size_t go_pstats(struct go_pstats *out, size_t n)
             .interrupts = get(&ms[i].n_irq),
         };
     }
-    return sched.n_p;
+    return p_count();
 }

@@ -50,7 +50,7 @@ static inline bool cas(struct mutex *m, uintptr_t *old, uintptr_t new, memory_or
 static bool can_spin(uintptr_t state, unsigned tries)
 {
     struct g *owner = owner_of(state);
-    if (tries >= SPIN_TRIES || sched.n_p < 2 || !owner || (state & STARVING) || owner == getg())
+    if (tries >= SPIN_TRIES || p_count() < 2 || !owner || (state & STARVING) || owner == getg())
         return false;
     if (atomic_load_explicit(&owner->status, memory_order_relaxed) != G_RUNNING)
         return false;

@@ -77,6 +77,24 @@ static void *pop(struct pool_shard *s)
     return obj;
 }
 
+// The private object of a P that is no more since GOMAXPROCS has shrunk. While preemption is off
+// here the world is not stopped, so such a P does not come back; the lock keeps others like us
+// away.
+static void *take_orphan(struct pool_shard *shards)
+{
+    void *obj = NULL;
+    preempt_disable();
+    for (unsigned i = p_count(); !obj && i < MAX_CORES; i++) {
+        struct pool_shard *s = &shards[i];
+        spin_lock(&s->lock);
+        obj = s->mine;
+        s->mine = NULL;
+        spin_unlock(&s->lock);
+    }
+    preempt_enable();
+    return obj;
+}
+
 // Pushes onto the stack of s, using *fresh if it needs a chunk. False: it needs one and *fresh is
 // NULL.
 static bool push(struct pool_shard *s, void *obj, struct pool_chunk **fresh)
@@ -115,6 +133,8 @@ void *pool_get(struct pool *p)
         preempt_enable();
         for (unsigned i = 0; !obj && i < MAX_CORES; i++)
             obj = pop(&shards[i]);
+        if (!obj)
+            obj = take_orphan(shards);
     }
     if (!obj && p->make)
         obj = p->make();

@@ -41,7 +41,12 @@ uint64_t go_id(void);
 // Cores of the machine.
 int go_numcpu(void);
 
-// Goroutines that exist: running, runnable or blocked.
+// Sets how many cores run goroutines at one time, if n > 0; more than there are cores is as many as
+// there are. Returns what it was before. Begins as go_numcpu(). Stops every goroutine for a moment,
+// so it may block; must not be called with a spinlock of the kernel held.
+int go_maxprocs(int n);
+
+// Goroutines that exist: running, runnable or blocked, those of the runtime's own not counted.
 size_t go_count(void);
 
 // Registers fn(arg) to be called when the innermost go_try around the call ends, or else when the

@@ -36,9 +36,9 @@ int64_t cmdline_number(const char *name, int64_t dflt, int64_t lo, int64_t hi)
     return strcmp(name, "tcp_orphan_timeout") == 0 ? 5 : dflt;
 }
 
-int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg)
+int go_system(const char *name, void (*fn)(void *), void *arg)
 {
-    (void)attr;
+    (void)name;
     return go(fn, arg);
 }
 

@@ -391,9 +391,9 @@ int go(void (*fn)(void *), void *arg)
     return 0;
 }
 
-int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg)
+int go_system(const char *name, void (*fn)(void *), void *arg)
 {
-    (void)attr;
+    (void)name;
     return go(fn, arg);
 }
 
