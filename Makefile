@@ -21,18 +21,18 @@ endif
 
 # ---- what was asked for, checked before anything is done ----
 
-GOALS := help run build test test-images tidy clean deps newlib
+GOALS := help run build image iso flash test test-images tidy clean deps newlib
 RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE KVM KOPTS QEMU
-VARS := APP ARCH MODE BUILD TEST T V EXAMPLES $(RUN_VARS)
+VARS := APP ARCH MODE BUILD TEST T V EXAMPLES DEV $(RUN_VARS)
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 one_of = $(if $(filter-out $2,$($1))$(word 2,$($1)),$(error \
     $1=$($1): must be one of: $2))
-bad := $(filter-out $(GOALS) build/%,$(MAKECMDGOALS))
+bad := $(filter-out $(GOALS) build/% $(BUILD)/%,$(MAKECMDGOALS))
 $(if $(bad),$(error unknown goal: $(bad); there are: $(GOALS)))
 bad := $(filter-out $(VARS) -*,$(given))
 $(if $(bad),$(error unknown option: $(bad); there are: $(VARS)))
 # Words are passed on as they were typed: a $ in ARGS is the application's.
-$(foreach v,$(filter $(RUN_VARS) APP T,$(given)),$(eval override $v := $$(value $v)))
+$(foreach v,$(filter $(RUN_VARS) APP T DEV,$(given)),$(eval override $v := $$(value $v)))
 $(if $(filter aarch64 host,$(ARCH)),$(error ARCH=$(ARCH): this version runs on x86_64 only))
 $(call one_of,ARCH,x86_64)
 $(call one_of,MODE,normal hostile debug)
@@ -75,7 +75,7 @@ FLAGS_libc := -D_GNU_SOURCE
 
 # ---- the kernel ----
 
-ROOMS := lib kernel sched drivers net libc arch/$(ARCH) boot/$(ARCH)
+ROOMS := lib kernel sched drivers net libc arch/$(ARCH) boot boot/$(ARCH)
 SRCS := $(sort $(foreach r,$(ROOMS),$(wildcard $r/*.c $r/*.S)))
 OBJS := $(SRCS:%=$B/%.o)
 
@@ -111,6 +111,33 @@ $B/flags $B/objects: FORCE
 flags-text = $(KFLAGS) $(AFLAGS) $(LFLAGS) $(shell $(CC) -dumpfullversion)
 objects-text = $(OBJS)
 
+# ---- the UEFI application: a loader with an image inside ----
+
+EFI_ARCH := $(ARCH)
+EFI_FLAGS := -std=gnu11 -O2 -ffreestanding -fpic -fshort-wchar -fno-stack-protector \
+    -fvisibility=hidden -mno-red-zone -mgeneral-regs-only -maccumulate-outgoing-args \
+    -DGNU_EFI_USE_MS_ABI -ffile-prefix-map=$(CURDIR)/= -I. -isystem /usr/include/efi \
+    -isystem /usr/include/efi/$(EFI_ARCH) -Wall -Wextra -Werror -Wno-unused-parameter
+EFI_SRCS := $(wildcard boot/efi/*.c boot/efi/$(ARCH)/*.[cS]) boot/efi_map.c boot/cmdline_text.c \
+    kernel/bootinfo_add.c
+EFI_OBJS := $(EFI_SRCS:%=$B/efi/%.o)
+EFI_LFLAGS := -nostdlib -shared -Bsymbolic -znocombreloc -znoexecstack \
+    -T /usr/lib/elf_$(EFI_ARCH)_efi.lds --no-warn-rwx-segments
+EFI_SECTIONS := .text .sdata .data .dynamic .dynsym .rel .rela .rel.* .rela.* .reloc
+
+$B/efi/%.o: % $B/flags | deps-efi
+	$(call say,EFI $<)mkdir -p $(@D); $(CC) $(EFI_FLAGS) -MMD -MP -c -o $@ $<
+
+$B/%.efi: $B/%.elf $(EFI_OBJS) boot/efi/payload.S | deps-efi
+	$(call say,EFI $@)$(CC) $(EFI_FLAGS) -DPAYLOAD='"$<"' -c -o $B/$*.payload.o boot/efi/payload.S; \
+	$(LD) $(EFI_LFLAGS) -o $B/$*.efi.so /usr/lib/crt0-efi-$(EFI_ARCH).o $(EFI_OBJS) \
+	    $B/$*.payload.o -L/usr/lib -lefi -lgnuefi && \
+	$(OBJCOPY) $(EFI_SECTIONS:%=-j %) --target efi-app-$(EFI_ARCH) --subsystem=10 \
+	    $B/$*.efi.so $@; \
+	status=$$?; rm -f $B/$*.payload.o $B/$*.efi.so; exit $$status
+
+-include $(EFI_OBJS:.o=.d)
+
 # ---- images ----
 # $(call image,ID,SOURCES,KERNEL,FLAGS): rules for $B/ID.elf, what is booted, and $B/ID.debug, the
 # same with symbols for gdb. Objects live in a folder of the ID.
@@ -139,7 +166,7 @@ app_name = $(basename $(notdir $(patsubst %/,%,$1)))
 app_id = app/$(call app_name,$1)-$(shell realpath -m $1 | cksum | cut -d' ' -f1)
 app_srcs = $(if $(filter %.c,$1),$(wildcard $1),$(sort $(wildcard $(patsubst %/,%,$1)/*.c)))
 
-wants_app := $(filter run build,$(MAKECMDGOALS))
+wants_app := $(filter run build image iso flash,$(MAKECMDGOALS))
 ifneq ($(wants_app),)
 APP_SRCS := $(call app_srcs,$(APP))
 $(if $(APP_SRCS),,$(error APP=$(APP): $(if $(wildcard $(APP)),there is no .c file in it,\
@@ -159,10 +186,11 @@ $(foreach e,$(EXAMPLE_NAMES),$(eval \
 endif
 
 -include $(OBJS:.o=.d)
+.PRECIOUS: $B/%.elf $(EFI_OBJS)
 
 # ---- goals ----
 
-.PHONY: $(GOALS) FORCE deps-run
+.PHONY: $(GOALS) FORCE deps-run deps-efi
 FORCE:
 
 help:
@@ -170,6 +198,9 @@ help:
 
 #: make run [APP=dir|file.c]    build an application and boot it (default: examples/http)
 #: make build [APP=...]         only build it and print the image's name
+#: make image [APP=...]         write a disk image for PCs (BIOS, UEFI); KOPTS and ARGS go with it
+#: make flash DEV=/dev/sdX      write that image to a stick or disk, after asking
+#: make iso [APP=...]           write a CD image
 #: make test [T=name]           run the tests; TEST=hostile makes the rare happen all the time
 #: make tidy                    check the rules of the source tree
 #: make deps                    install the Debian packages that are missing
@@ -182,7 +213,7 @@ help:
 #:   SMP=2 MEM=512M             cores (1 to 64) and memory
 #:   ARGS="a 'b c'"             the application's arguments
 #:   PORTS="8080:80 9000:9000"  host:guest TCP ports
-#:   BOOT=direct                how the image is started
+#:   BOOT=direct                how it is started: direct, or from a disk by grub or uefi
 #:   LOG=0                      nothing on the console but what the application prints
 #:   TIMEOUT=10                 end the run after so many seconds, with status 124
 #:   KVM=auto                   0 never, 1 always, auto where a short probe boots under it
@@ -191,12 +222,33 @@ help:
 #:   MODE=normal                hostile: do the rare thing every time; debug: check lock order
 #: Also: V=1 shows the commands, BUILD=dir puts what is built elsewhere.
 
-run: $B/$(APP_ID).elf
+# What is needed besides the ELF file to boot in the way asked for.
+BOOT_FILES := $(if $(filter uefi,$(BOOT)),$B/$(APP_ID).efi)
+
+run: $B/$(APP_ID).elf $(BOOT_FILES)
 	@HEDDLE_DIE_WITH_PARENT=1 exec tools/run --image $< \
 	    $(foreach v,APP ARCH MODE $(filter $(RUN_VARS),$(given)),$(call quote,$v=$($v)))
 
-build: $B/$(APP_ID).elf
+build: $B/$(APP_ID).elf $(BOOT_FILES)
 	@echo $<
+
+make_image = tools/deps $1 && tools/image $2 --elf $< --app $(call quote,$(call app_name,$(APP))) \
+    --kopts=$(call quote,$(KOPTS)) --args=$(call quote,$(ARGS))
+
+$B/$(APP_ID).img: $B/$(APP_ID).elf $B/$(APP_ID).efi FORCE
+	$(call say,IMAGE $@)$(call make_image,image,disk) --efi $B/$(APP_ID).efi $@
+
+$B/$(APP_ID).iso: $B/$(APP_ID).elf FORCE
+	$(call say,ISO $@)$(call make_image,iso,iso) $@
+
+image: $B/$(APP_ID).img
+	@echo $<
+
+iso: $B/$(APP_ID).iso
+	@echo $<
+
+flash: $B/$(APP_ID).img
+	@tools/flash $< $(call quote,$(DEV))
 
 test-images: $(TESTS:%=$B/tests/%.elf) $(EXAMPLE_NAMES:%=$B/examples/%.elf)
 
@@ -216,6 +268,9 @@ deps:
 
 deps-run:
 	@tools/deps run
+
+deps-efi:
+	@tools/deps efi
 
 newlib: $(NL)/stamp
 

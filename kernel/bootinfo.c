@@ -11,6 +11,10 @@
 
 extern char image_start[], image_end[];
 
+#define LOW_PAGE 0x1000u
+#define LOW_FIRST 0x8000u // where nobody has anything, on machines that follow old custom
+#define LOW_END 0xa0000u
+
 static void insert(struct bootinfo *bi, struct mem_range r)
 {
     if (r.start >= r.end)
@@ -43,6 +47,27 @@ static void carve(struct bootinfo *bi, uint64_t start, uint64_t end, enum mem_ki
     insert(bi, (struct mem_range){ start, end, kind });
 }
 
+static bool usable(const struct bootinfo *bi, uint64_t start, uint64_t end)
+{
+    for (size_t i = 0; i < bi->n_ranges; i++)
+        if (bi->ranges[i].kind == MEM_USABLE && bi->ranges[i].start <= start &&
+            bi->ranges[i].end >= end)
+            return true;
+    return false;
+}
+
+// Firmware has tables at both ends of the first 640 KiB; pages in the middle are asked for first.
+static uint64_t find_low_page(const struct bootinfo *bi)
+{
+    for (uint64_t pa = LOW_FIRST; pa + LOW_PAGE <= LOW_END; pa += LOW_PAGE)
+        if (usable(bi, pa, pa + LOW_PAGE))
+            return pa;
+    for (uint64_t pa = LOW_PAGE; pa < LOW_FIRST; pa += LOW_PAGE)
+        if (usable(bi, pa, pa + LOW_PAGE))
+            return pa;
+    return 0;
+}
+
 void bootinfo_normalise(struct bootinfo *bi)
 {
     static struct bootinfo raw;
@@ -52,6 +77,7 @@ void bootinfo_normalise(struct bootinfo *bi)
         for (size_t i = 0; i < raw.n_ranges; i++)
             if ((int)raw.ranges[i].kind == kind && raw.ranges[i].end > raw.ranges[i].start)
                 carve(bi, raw.ranges[i].start, raw.ranges[i].end, (enum mem_kind)kind);
+    bi->low_page = find_low_page(bi);
     carve(bi, 0, 0x100000, MEM_RESERVED);
     carve(bi, (uintptr_t)image_start, (uintptr_t)image_end, MEM_RESERVED);
     if (bi->n_dropped)

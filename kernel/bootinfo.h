@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOOT_MAX_RANGES 64
+#define BOOT_MAX_RANGES 128
 
 enum mem_kind { MEM_USABLE, MEM_ACPI, MEM_RESERVED };
 
@@ -16,12 +16,13 @@ struct mem_range {
 };
 
 struct bootinfo {
-    const char *loader;  // "pvh"
+    const char *loader;  // "pvh", "multiboot2", ...
     const char *cmdline; // never NULL
     struct mem_range ranges[BOOT_MAX_RANGES];
     size_t n_ranges;
     size_t n_dropped;    // ranges beyond BOOT_MAX_RANGES
     uint64_t rsdp_pa;    // 0: not told
+    uint64_t low_page;   // a free page below 640 KiB, for starting cores; 0: none. Normalising
 };
 
 // main.c
@@ -29,10 +30,15 @@ struct bootinfo {
 // The kernel. Context: the boot core, interrupts off, the first 4 GiB mapped, boot stack.
 _Noreturn void kernel_main(const struct bootinfo *bi);
 
+// bootinfo_add.c
+
+// For loaders: adds a range of memory; what is empty is left out, an end beyond 64 bits is cut off.
+void bootinfo_add(struct bootinfo *bi, uint64_t start, uint64_t len, enum mem_kind kind);
+
 // bootinfo.c
 
 // Sorts the ranges, drops empty ones and gives what overlaps to the more reserved kind; takes the
-// kernel image and the first MiB out of usable memory.
+// kernel image and the first MiB out of usable memory, but for low_page, which it finds there.
 void bootinfo_normalise(struct bootinfo *bi);
 
 #endif

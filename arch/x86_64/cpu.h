@@ -71,6 +71,7 @@ void timer_init_core(void);
 void timer_spin_us(unsigned us);
 
 // smp.c
+extern uint64_t trampoline_pa;
 extern char boot_pml4[]; // identity map of the first 4 GiB, for starting cores
 
 // mmu.c

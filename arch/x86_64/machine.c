@@ -27,6 +27,7 @@ const void *acpi_map(uint64_t pa, size_t len)
 
 void arch_machine_init(const struct bootinfo *bi)
 {
+    trampoline_pa = bi->low_page;
     uint64_t rsdp = bi->rsdp_pa;
     if (rsdp == 0)
         rsdp = acpi_find_rsdp(0xe0000, 0x100000);

@@ -14,9 +14,9 @@
 #include "kernel/print.h"
 #include "sched/g.h"
 
-#define TRAMPOLINE_PA 0x8000u
-
 uintptr_t trampoline_stack; // read by the starting core
+
+uint64_t trampoline_pa;     // a free page below 640 KiB, 0: none; set at boot
 
 static struct m *starting;
 static void (*starting_entry)(void);
@@ -68,14 +68,18 @@ void ap_entry(void)
 bool arch_start_core(unsigned n, struct m *m, void (*entry)(void))
 {
     extern char trampoline_start[], trampoline_end[];
-    memcpy(phys_to_virt(TRAMPOLINE_PA), trampoline_start,
+    if (trampoline_pa == 0) {
+        klog("no memory below 640 KiB to start a core in");
+        return false;
+    }
+    memcpy(phys_to_virt(trampoline_pa), trampoline_start,
            (size_t)(trampoline_end - trampoline_start));
     cpus[n].apic_id = apic_id_of(n);
     starting = m;
     starting_entry = entry;
     trampoline_stack = m->g0->stack_top;
     atomic_store_explicit(&awaited, n, memory_order_seq_cst);
-    lapic_send_init_sipi(cpus[n].apic_id, TRAMPOLINE_PA >> 12);
+    lapic_send_init_sipi(cpus[n].apic_id, (uint8_t)(trampoline_pa >> 12));
     int64_t until = clock_mono_ns() + 2000000000;
     // pairs: CORE-UP
     while (atomic_load_explicit(&awaited, memory_order_acquire) != 0) {

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Reads the PVH start information (Xen's public/arch-x86/hvm/start_info.h layout) into struct
-// bootinfo. Everything it points at lies below 4 GiB, which the entry code has mapped.
+// Reads the PVH start information (Xen's public/arch-x86/hvm/start_info.h layout).
 
+#include "boot/x86_64/boot.h"
 #include "kernel/bootinfo.h"
-#include "kernel/page.h"
-#include "lib/util.h"
 
 #define PVH_MAGIC 0x336ec578u
 
@@ -20,41 +18,23 @@ struct pvh_memmap_entry {
     uint32_t type, reserved; // type as in the BIOS's E820
 };
 
-static struct bootinfo pvh_bootinfo;
-
-_Noreturn void pvh_main(const struct pvh_start_info *si);
-
-static enum mem_kind kind_of_e820(uint32_t type)
+bool pvh_read(struct bootinfo *bi, uint64_t pa)
 {
-    switch (type) {
-    case 1: return MEM_USABLE;
-    case 3: return MEM_ACPI;
-    default: return MEM_RESERVED;
-    }
-}
-
-_Noreturn void pvh_main(const struct pvh_start_info *si)
-{
-    struct bootinfo *bi = &pvh_bootinfo;
+    const struct pvh_start_info *si = boot_phys(pa, sizeof *si);
+    if (!si || si->magic != PVH_MAGIC)
+        return false;
     bi->loader = "pvh";
-    bi->cmdline = "";
-    if (si->magic == PVH_MAGIC) {
-        if (si->cmdline_pa != 0 && si->cmdline_pa < (1ull << 32))
-            bi->cmdline = (const char *)(uintptr_t)si->cmdline_pa;
-        bi->rsdp_pa = si->rsdp_pa;
-        const struct pvh_memmap_entry *map = (const void *)(uintptr_t)si->memmap_pa;
-        uint32_t n = si->version >= 1 && si->memmap_pa != 0 ? si->memmap_entries : 0;
-        for (uint32_t i = 0; i < n; i++) {
-            if (bi->n_ranges == BOOT_MAX_RANGES) {
-                bi->n_dropped++;
-                continue;
-            }
-            bi->ranges[bi->n_ranges++] = (struct mem_range){
-                .start = map[i].addr,
-                .end = map[i].addr + map[i].size,
-                .kind = kind_of_e820(map[i].type),
-            };
-        }
+    bi->rsdp_pa = si->rsdp_pa;
+    size_t max;
+    const char *line = boot_phys_text(si->cmdline_pa, BOOT_LINE_BYTES, &max);
+    if (line)
+        multiboot_cmdline(bi, line, max);
+    uint32_t n = si->version >= 1 ? si->memmap_entries : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct pvh_memmap_entry *e = boot_phys(si->memmap_pa + i * sizeof *e, sizeof *e);
+        if (!e)
+            break;
+        boot_e820_range(bi, e->addr, e->size, e->type);
     }
-    kernel_main(bi);
+    return true;
 }

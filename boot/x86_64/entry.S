@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The PVH entry (Xen's direct boot protocol, spoken by QEMU -kernel): 32-bit protected mode, flat
-// segments, no paging, ebx = physical address of struct hvm_start_info. From here to 64-bit mode
-// with the first 4 GiB mapped twice, at their physical addresses and in the direct map, then
-// pvh_main.
+// Where every loader enters: 32-bit protected mode, flat segments, no paging, interrupts to be
+// expected of nobody. PVH (Xen's direct boot protocol, spoken by QEMU -kernel) has an entry of its
+// own; multiboot loaders and the UEFI application say in eax who they are. ebx is the physical
+// address of what they have to tell. From here to 64-bit mode with the first 4 GiB mapped twice, at
+// their physical addresses and in the direct map, then boot_main(who, what).
 
     .section .note.Xen, "a", @note
     .align 4
@@ -15,10 +16,17 @@
     .globl pvh_entry
     .type pvh_entry, @function
 pvh_entry:
+    xorl %eax, %eax                 // the protocol leaves it undefined
+    .size pvh_entry, . - pvh_entry  // and runs on into boot_entry
+
+    .globl boot_entry
+    .type boot_entry, @function
+boot_entry:
     cli
     cld
     movl $boot_stack_top, %esp
     movl %ebx, %esi
+    movl %eax, %ebp
 
     // The loader need not have cleared what we rely on.
     movl $boot_pml4, %edi
@@ -51,16 +59,9 @@ pvh_entry:
     decl %ecx
     jnz 2b
 
-    call enter_long_mode
-    lgdt boot_gdt_ptr
-    ljmp $8, $pvh_entry64
-    .size pvh_entry, . - pvh_entry
-
-// Paging with the boot tables, long mode, no-execute. Clobbers eax, ecx, edx.
-    .globl enter_long_mode
-enter_long_mode:
-    movl %cr4, %eax
-    orl $0x20, %eax                 // PAE
+    // Paging with these tables, long mode, no-execute. CR4 is set as a whole: a loader may have
+    // left five-level paging or process-context identifiers on.
+    movl $0x20, %eax                // PAE
     movl %eax, %cr4
     movl $boot_pml4, %eax
     movl %eax, %cr3
@@ -71,10 +72,12 @@ enter_long_mode:
     movl %cr0, %eax
     orl $0x80010001, %eax           // PG, WP, PE
     movl %eax, %cr0
-    ret
+    lgdt boot_gdt_ptr
+    ljmp $8, $boot_entry64
+    .size boot_entry, . - boot_entry
 
     .code64
-pvh_entry64:
+boot_entry64:
     movl $0x10, %eax
     movl %eax, %ds
     movl %eax, %es
@@ -83,9 +86,10 @@ pvh_entry64:
     movl %eax, %fs
     movl %eax, %gs
     movl $boot_stack_top, %esp
-    movl %esi, %edi
+    movl %ebp, %edi
+    movl %esi, %esi
     xorl %ebp, %ebp
-    call pvh_main
+    call boot_main
     ud2
 
     .section .boot.data, "aw"
