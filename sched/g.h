@@ -91,6 +91,7 @@ struct g {
     struct defer *defers;
     struct try_frame *tries;
     struct unwind *panics; // panics and exits under way, newest first; see defer.c
+    uint32_t rand_state; // for the order of select's cases; 0: not begun
     uint8_t stack_class; // see stack.c
     bool reent_ready;    // libc has initialised reent for this goroutine
     bool is_system;      // the runtime's own: not counted, keeps nobody from a deadlock verdict
@@ -143,7 +144,6 @@ struct p {
     uint32_t global_in;  // picks until the global queue is looked at first
     _Atomic(int64_t) live; // goroutines started minus ended here, the runtime's own excluded; read
                            // by anyone
-    uint32_t rand_state;
     struct g *gfree;     // dead Gs with warm stacks
     uint32_t gfree_n;
     uint64_t next_id, end_id; // goroutine ids taken in batches

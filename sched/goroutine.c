@@ -65,7 +65,7 @@ static struct g *take_global(unsigned class)
 // Context: not preemptible, p owned.
 static struct g *gfree_get(struct p *p, unsigned class)
 {
-    if (class != stack_class_of(STACK_DEFAULT))
+    if (unlikely(class != STACK_DEFAULT_CLASS))
         return take_global(class);
     struct g *gp = p->gfree;
     if (gp) {
@@ -77,22 +77,15 @@ static struct g *gfree_get(struct p *p, unsigned class)
     return any ? take_global(class) : NULL;
 }
 
-// Context: g0, p owned. gp is G_DEAD and off its stack.
-static void gfree_put(struct p *p, struct g *gp)
+// A list that has grown too long, or a stack of another class, goes to the global lists.
+static __attribute__((noinline)) void gfree_put_global(struct p *p, struct g *gp)
 {
-    bool local = gp->stack_class == stack_class_of(STACK_DEFAULT);
-    if (local) {
-        gp->link = p->gfree;
-        p->gfree = gp;
-        if (++p->gfree_n <= GFREE_MAX)
-            return;
-    }
     spin_lock(&gfree.lock);
-    if (!local) {
+    if (gp->stack_class != STACK_DEFAULT_CLASS) {
         gp->link = gfree.free[gp->stack_class];
         gfree.free[gp->stack_class] = gp;
     }
-    while (local && p->gfree_n > GFREE_MAX / 2) {
+    while (p->gfree_n > GFREE_MAX / 2) {
         gp = p->gfree;
         p->gfree = gp->link;
         p->gfree_n--;
@@ -104,14 +97,26 @@ static void gfree_put(struct p *p, struct g *gp)
 
 void gfree_purge(struct p *p)
 {
-    unsigned class = stack_class_of(STACK_DEFAULT);
     spin_lock(&gfree.lock);
     for (struct g *gp; (gp = p->gfree) != NULL; p->gfree_n--) {
         p->gfree = gp->link;
-        gp->link = gfree.free[class];
-        gfree.free[class] = gp;
+        gp->link = gfree.free[STACK_DEFAULT_CLASS];
+        gfree.free[STACK_DEFAULT_CLASS] = gp;
     }
     spin_unlock(&gfree.lock);
+}
+
+// Context: g0, p owned. gp is G_DEAD and off its stack.
+static inline void gfree_put(struct p *p, struct g *gp)
+{
+    bool local = gp->stack_class == STACK_DEFAULT_CLASS;
+    if (likely(local)) {
+        gp->link = p->gfree;
+        p->gfree = gp;
+        p->gfree_n++;
+    }
+    if (unlikely(!local || p->gfree_n > GFREE_MAX))
+        gfree_put_global(p, gp);
 }
 
 static uint64_t new_id(struct p *p)
@@ -153,15 +158,21 @@ static void goroutine_start(void)
 {
     struct g *gp = getg();
     gp->fn(gp->arg);
-    go_exit();
+    if (unlikely(gp->defers || gp->reent_ready))
+        go_exit();
+    gp->panics = NULL;
+    arch_mcall(exit_m);
+    __builtin_unreachable();
 }
 
-struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *arg, bool is_system)
+static inline __attribute__((always_inline)) struct g *spawn(const char *name, size_t stack_max,
+                                                              unsigned class, void (*fn)(void *),
+                                                              void *arg, bool is_system)
 {
     preempt_disable();
     struct p *p = getg()->m->p;
-    struct g *gp = gfree_get(p, stack_class_of(stack_max));
-    if (!gp && !(gp = g_new(stack_max))) {
+    struct g *gp = gfree_get(p, class);
+    if (unlikely(!gp) && !(gp = g_new(stack_max))) {
         preempt_enable();
         return NULL;
     }
@@ -184,16 +195,23 @@ struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *
     return gp;
 }
 
+struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *arg, bool is_system)
+{
+    return spawn(name, stack_max, stack_class_of(stack_max), fn, arg, is_system);
+}
+
 int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg)
 {
+    if (!attr)
+        return go(fn, arg);
     if (!fn)
         go_panic("go of nil func value");
-    size_t stack_max = attr && attr->stack_max ? attr->stack_max : STACK_DEFAULT;
+    size_t stack_max = attr->stack_max ? attr->stack_max : STACK_DEFAULT;
     if (stack_class_of(stack_max) >= STACK_CLASSES) {
         errno = EINVAL;
         return -1;
     }
-    if (!g_spawn(attr ? attr->name : NULL, stack_max, fn, arg, false)) {
+    if (!g_spawn(attr->name, stack_max, fn, arg, false)) {
         errno = ENOMEM;
         return -1;
     }
@@ -210,7 +228,13 @@ int go_system(const char *name, void (*fn)(void *), void *arg)
 
 int go(void (*fn)(void *), void *arg)
 {
-    return go_with(NULL, fn, arg);
+    if (unlikely(!fn))
+        go_panic("go of nil func value");
+    if (unlikely(!spawn(NULL, STACK_DEFAULT, STACK_DEFAULT_CLASS, fn, arg, false))) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return 0;
 }
 
 uint64_t go_id(void)

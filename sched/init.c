@@ -16,7 +16,7 @@ static void make_p(unsigned n)
     struct p *p = heap_aligned_alloc(CACHE_LINE, sizeof(*p));
     if (!p)
         throw("sched_init: no memory for P %u", n);
-    *p = (struct p){ .id = n, .rand_state = 0x9e3779b9u * (n + 1) | 1 };
+    *p = (struct p){ .id = n };
     atomic_store_explicit(&p->guard, &ms[n], memory_order_relaxed);
     timers_init(p);
     ps[n] = p;

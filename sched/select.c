@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Select: waiting on several channels at once.
 //
+// Pass 0 looks at the cases in random order without a lock, locks the channel of one that seems
+// ready, and runs it if it is: a select whose case is ready then costs one lock. That it saw none
+// ready means nothing, as it looked at them at different times.
+//
 // Pass 1 takes the locks of all channels in the order of their addresses and looks at the cases in
 // random order; one that can run, runs. Pass 2 queues a record for each case and parks; the locks
 // are released once the goroutine has left its stack. Pass 3, woken, takes the records that did not
@@ -33,7 +37,7 @@
 #include "kernel/spin_inline.h"
 #include "sched/chan.h"
 #include "sched/park.h"
-#include "sched/sched.h"
+#include "sched/schedule_inline.h"
 #include "sched/timer.h"
 
 enum { CASES_MAX = 65535, CASES_ON_STACK = 32 };
@@ -113,9 +117,10 @@ static void make_poll_order(struct selection *s, unsigned n)
     struct chan_case *cases = s->cases;
     uint16_t *poll = s->poll;
     unsigned k = 0;
-    preempt_disable();
-    uint32_t r = rand_next(&getg()->m->rand_state);
-    preempt_enable_quiet();
+    struct g *gp = getg();
+    if (unlikely(gp->rand_state == 0))
+        gp->rand_state = (uint32_t)((uintptr_t)gp >> 4) | 1;
+    uint32_t r = rand_next(&gp->rand_state);
     for (unsigned i = 0; i < n; i++) {
         if (!cases[i].c)
             continue;
@@ -144,7 +149,7 @@ enum ran { NOT_READY, RAN, SEND_CLOSED };
 
 // Runs the case if that is possible at once; *wake is to be readied when the locks are released.
 // All are held.
-static enum ran run_case(struct chan_case *k, struct g **wake)
+static inline __attribute__((always_inline)) enum ran run_case(struct chan_case *k, struct g **wake)
 {
     struct chan *c = k->c;
     struct sudog *sg;
@@ -177,6 +182,41 @@ static enum ran run_case(struct chan_case *k, struct g **wake)
     if (k->elem)
         memset(k->elem, 0, c->elem_size);
     return RAN;
+}
+
+// Whether it is worth taking the lock.
+static inline bool seems_ready(const struct chan_case *k)
+{
+    const struct chan *c = k->c;
+    if (chan_state(c) != CHAN_OPEN)
+        return true;
+    if (k->op == CHAN_SEND)
+        return atomic_load_explicit(&c->recvq.head, memory_order_relaxed) ||
+               chan_count(c) < c->cap;
+    return chan_count(c) > 0 || atomic_load_explicit(&c->sendq.head, memory_order_relaxed);
+}
+
+// Pass 0. No lock is held. -1: nothing has been done.
+static inline int run_seen(struct selection *s)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        struct g *wake = NULL;
+        struct chan_case *k = &s->cases[s->poll[i]];
+        if (!seems_ready(k))
+            continue;
+        spin_lock_inline(&k->c->lock);
+        enum ran r = run_case(k, &wake);
+        spin_release_inline(&k->c->lock);
+        if (wake)
+            ready_and_enable(wake);
+        else
+            enable_true();
+        if (r == SEND_CLOSED)
+            s->bad = k->c;
+        if (r != NOT_READY)
+            return s->poll[i];
+    }
+    return -1;
 }
 
 // Pass 1. All locks are held; they are released unless the result is -1: no case could run.
@@ -279,9 +319,12 @@ static struct sudog *wait_for_one(struct selection *s)
 static int select_run(struct selection *s, unsigned n, bool block)
 {
     make_poll_order(s, n);
+    int ran = run_seen(s);
+    if (ran >= 0)
+        return ran;
     make_lock_order(s);
     lock_all(s);
-    int ran = run_ready(s);
+    ran = run_ready(s);
     if (ran >= 0)
         return ran;
     if (!block || (s->deadline_ns != INT64_MAX && clock_mono_ns() >= s->deadline_ns)) {

@@ -25,6 +25,8 @@ enum {
     CLASSES = MAX_SHIFT - MIN_SHIFT + 1,
 };
 
+_Static_assert((size_t)1 << (MIN_SHIFT + STACK_DEFAULT_CLASS) == STACK_DEFAULT, "slot of a class");
+
 // Slots of each class ever reserved; those below are known to the fault handler.
 static _Atomic(uint64_t) slots[CLASSES];
 static uintptr_t kstack_next = KSTACK_BASE; // guard: boot core only
@@ -44,7 +46,7 @@ static uintptr_t slot_base(unsigned class, uint64_t n)
 unsigned stack_class_of(size_t max)
 {
     if (max == STACK_DEFAULT)
-        return 18 - MIN_SHIFT;
+        return STACK_DEFAULT_CLASS;
     if (max > (size_t)1 << MAX_SHIFT)
         return 255;
     size_t need = max + PAGE_SIZE; // the guard page

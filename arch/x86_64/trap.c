@@ -45,12 +45,11 @@ void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp)
 // call.
 void arch_init_context(struct g *gp, void (*entry)(void))
 {
-    uint64_t *sp = (uint64_t *)gp->stack_top;
-    *--sp = 0; // return address of entry
-    *--sp = (uintptr_t)entry;
-    for (int i = 0; i < 6; i++)
-        *--sp = 0;
-    gp->sp = (uintptr_t)sp;
+    uint64_t *top = (uint64_t *)gp->stack_top;
+    top[-1] = 0; // return address of entry
+    top[-2] = (uintptr_t)entry;
+    top[-4] = 0; // rbp, where backtraces end; the other five that a callee saves may be anything
+    gp->sp = (uintptr_t)(top - 8);
 }
 
 // Makes the interrupted goroutine call arch_preempt_stub where it was. Writing to its stack may
