@@ -33,8 +33,8 @@ bad := $(filter-out $(VARS) -*,$(given))
 $(if $(bad),$(error unknown option: $(bad); there are: $(VARS)))
 # Words are passed on as they were typed: a $ in ARGS is the application's.
 $(foreach v,$(filter $(RUN_VARS) APP T DEV,$(given)),$(eval override $v := $$(value $v)))
-$(if $(filter aarch64 host,$(ARCH)),$(error ARCH=$(ARCH): this version runs on x86_64 only))
-$(call one_of,ARCH,x86_64)
+$(if $(filter aarch64,$(ARCH)),$(error ARCH=$(ARCH): this version runs on x86_64 only))
+$(call one_of,ARCH,x86_64 host)
 $(call one_of,MODE,normal hostile debug)
 $(if $(filter TEST,$(given)),$(call one_of,TEST,hostile))
 $(if $(and $(TEST),$(filter-out test test-images,$(MAKECMDGOALS))),$(error \
@@ -49,18 +49,23 @@ LD := ld
 OBJCOPY := objcopy
 STRIP := strip
 B := $(BUILD)/$(ARCH)-$(MODE)
-NL := build/newlib-$(ARCH)
+# The processor; ARCH=host is a process on one.
+CPU := $(if $(filter host,$(ARCH)),x86_64,$(ARCH))
+NL := build/newlib-$(CPU)
 Q := $(if $V,,@)
 say = $(if $V,,@$(if $(filter 0,$(LOG)),,echo "  $1";))
+comma := ,
 quote = '$(subst ','\'',$1)'
 
 CFLAGS_x86_64 := -mno-red-zone -fcf-protection=none -fno-pic -fno-pie
-COMMON := -std=gnu11 -O2 -g $(CFLAGS_$(ARCH)) -ffunction-sections -fdata-sections \
+KFLAGS_host := -DHOST_SAN=0
+COMMON := -std=gnu11 -O2 -g $(CFLAGS_$(CPU)) -ffunction-sections -fdata-sections \
     -fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables \
     -fno-common -ffile-prefix-map=$(CURDIR)/= -U__linux__ -U__gnu_linux__ -U__linux -Ulinux \
     -nostdinc -Iinclude -isystem $(shell $(CC) -print-file-name=include) \
     -isystem $(NL)/include
-KFLAGS := $(COMMON) -ffreestanding -fvisibility=hidden -I. -Iarch/$(ARCH) -mgeneral-regs-only \
+KFLAGS := $(COMMON) -ffreestanding -fvisibility=hidden -I. -Iarch/$(ARCH) \
+    -mgeneral-regs-only $(KFLAGS_$(ARCH)) \
     -DHOSTILE=$(if $(filter hostile,$(MODE)),1,0) -DDEBUG=$(if $(filter debug,$(MODE)),1,0) \
     -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
     -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wno-unused-parameter
@@ -101,8 +106,8 @@ $B/heddle-all.o: $B/kernel.o $(filter $B/libc/%,$(OBJS)) $B/objects
 $B/heddle.o: $B/heddle-all.o
 	$(Q)$(OBJCOPY) --localize-hidden $< $@
 
-$B/linker.ld: linker.ld $B/flags
-	$(Q)$(CC) -E -P -x c $(CFLAGS_$(ARCH)) $< -o $@
+$B/linker.ld: $(or $(wildcard arch/$(ARCH)/image.ld),linker.ld) linker.ld $B/flags
+	$(Q)$(CC) -E -P -x c -I. $(CFLAGS_$(CPU)) $< -o $@
 
 # Files that change only when what they hold does.
 $B/flags $B/objects: FORCE
@@ -201,7 +206,8 @@ help:
 #: make image [APP=...]         write a disk image for PCs (BIOS, UEFI); KOPTS and ARGS go with it
 #: make flash DEV=/dev/sdX      write that image to a stick or disk, after asking
 #: make iso [APP=...]           write a CD image
-#: make test [T=name]           run the tests; TEST=hostile makes the rare happen all the time
+#: make test [T=name]           run the tests; TEST=hostile makes the rare happen all the time;
+#:                              without ARCH= on x86_64 and on host
 #: make tidy                    check the rules of the source tree
 #: make deps                    install the Debian packages that are missing
 #: make newlib                  build the C library (done by itself when needed)
@@ -209,7 +215,8 @@ help:
 #:
 #: Options of make run, and of tools/run, whose exit status is the application's:
 #:   APP=examples/http          a directory of .c files, or one .c file, anywhere
-#:   ARCH=x86_64                the machine; MACHINE=q35|microvm which model of it
+#:   ARCH=x86_64                the machine; MACHINE=q35|microvm which model of it; or ARCH=host,
+#:                              a process of this machine instead
 #:   SMP=2 MEM=512M             cores (1 to 64) and memory
 #:   ARGS="a 'b c'"             the application's arguments
 #:   PORTS="8080:80 9000:9000"  host:guest TCP ports
@@ -254,8 +261,8 @@ test-images: $(TESTS:%=$B/tests/%.elf) $(EXAMPLE_NAMES:%=$B/examples/%.elf)
 
 test:
 	@tools/deps test
-	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --arch $(ARCH) --mode $(MODE) --build $(BUILD) \
-	    $(call quote,$T)
+	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --mode $(MODE) --build $(BUILD) \
+	    --arch $(if $(filter ARCH,$(given)),$(ARCH),x86_64$(comma)host) $(call quote,$T)
 
 tidy:
 	@exec tools/tidy
@@ -275,5 +282,5 @@ deps-efi:
 newlib: $(NL)/stamp
 
 $(NL)/stamp: tools/newlib $(wildcard /usr/src/newlib/*.tar.xz) | deps-run
-	@tools/newlib $(ARCH) $(NL)
+	@tools/newlib $(CPU) $(NL)
 	@touch $@

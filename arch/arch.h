@@ -2,7 +2,8 @@
 // The whole contract with the hardware. Each architecture has the same file names with the same
 // functions; what they mean is written here and nowhere else. The inlines come from
 // arch/<name>/arch_inline.h, found by the include path; they are declared here first, so that a
-// missing or differing one fails to compile.
+// missing or differing one fails to compile. Where the kernel's ranges of addresses lie says
+// arch/<name>/arch_layout.h.
 #ifndef ARCH_ARCH_H
 #define ARCH_ARCH_H
 

@@ -3,14 +3,12 @@
 
 #include "kernel/vm.h"
 
+#include <arch_layout.h>
 #include <stdatomic.h>
 
 #include "arch/arch.h"
 #include "kernel/page.h"
 #include "lib/util.h"
-
-#define MMIO_BASE ((uintptr_t)0xffff900000000000)
-#define MMIO_SIZE ((uintptr_t)1 << 42)
 
 static _Atomic(uintptr_t) mmio_next = MMIO_BASE;
 

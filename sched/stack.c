@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Goroutine stacks: reserved ranges that never move, committed page by page.
 //
-// The region from STACK_BASE is cut into one part for each class (8 KiB << class), each part into
-// slots of that size with a page between them. The lowest page of a slot is never mapped: the
-// guard. The top page is mapped when the slot is first used; the page-fault handler maps others
-// when anybody touches them (the goroutine growing, or another one writing through a pointer into a
-// stack not yet touched so deep). Two cores may fault on one page: the page table decides by
-// compare-and-swap, the loser gives its page back. Slots are used again with what is committed.
+// The region from STACK_BASE (arch_layout.h) is cut into one part for each class (8 KiB << class),
+// each part into slots of that size with a page between them. The lowest page of a slot is never
+// mapped: the guard. The top page is mapped when the slot is first used; the page-fault handler
+// maps others when anybody touches them (the goroutine growing, or another one writing through a
+// pointer into a stack not yet touched so deep). Two cores may fault on one page: the page table
+// decides by compare-and-swap, the loser gives its page back. Slots are used again with what is
+// committed.
 //
 // The fault handler gets pages from its core's reserve (page_alloc_fault) and takes no lock of this
 // room.
 
+#include <arch_layout.h>
+
 #include "kernel/page.h"
 #include "kernel/panic.h"
 #include "sched/sched.h"
-
-#define STACK_BASE ((uintptr_t)0xffffa00000000000)
-#define CLASS_SHIFT 42 // 4 TiB of addresses a class
-#define KSTACK_BASE ((uintptr_t)0xffff980000000000)
 
 enum {
     MIN_SHIFT = 13, // guard and one page
@@ -40,7 +39,7 @@ static uintptr_t slot_stride(unsigned class)
 
 static uintptr_t slot_base(unsigned class, uint64_t n)
 {
-    return STACK_BASE + ((uintptr_t)class << CLASS_SHIFT) + n * slot_stride(class);
+    return STACK_BASE + ((uintptr_t)class << STACK_CLASS_SHIFT) + n * slot_stride(class);
 }
 
 unsigned stack_class_of(size_t max)
@@ -81,7 +80,7 @@ bool stack_alloc(struct g *gp, size_t max)
     if (class >= CLASSES)
         return false;
     uint64_t n = atomic_fetch_add_explicit(&slots[class], 1, memory_order_relaxed);
-    if ((n + 1) * slot_stride(class) > (uint64_t)1 << CLASS_SHIFT) {
+    if ((n + 1) * slot_stride(class) > (uint64_t)1 << STACK_CLASS_SHIFT) {
         atomic_fetch_sub_explicit(&slots[class], 1, memory_order_relaxed);
         return false;
     }
@@ -105,10 +104,10 @@ enum stack_fault stack_fault(uintptr_t va)
     if (va < STACK_BASE)
         return STACK_FAULT_NOT_STACK;
     uintptr_t off = va - STACK_BASE;
-    unsigned class = (unsigned)(off >> CLASS_SHIFT);
+    unsigned class = (unsigned)(off >> STACK_CLASS_SHIFT);
     if (class >= CLASSES)
         return STACK_FAULT_NOT_STACK;
-    uintptr_t in_class = off & (((uintptr_t)1 << CLASS_SHIFT) - 1);
+    uintptr_t in_class = off & (((uintptr_t)1 << STACK_CLASS_SHIFT) - 1);
     uint64_t n = in_class / slot_stride(class);
     if (n >= atomic_load_explicit(&slots[class], memory_order_relaxed))
         return STACK_FAULT_NOT_STACK;

@@ -8,6 +8,14 @@
 #define G_PREEMPT_OFF 24
 #define M_RESCHED 0
 
+// Another way to run on this processor says these in its own words before it includes this file.
+#ifndef STUB_PARK
+#define STUB_PARK call preempt_park
+#define STUB_IRQ_OFF cli
+#define STUB_XSAVE_MASK movl $-1, %eax; movl $-1, %edx
+#define STUB_RETURN popfq; ret $128
+#endif
+
     .section .text.arch_switch, "ax"
 
 // void arch_mcall(void (*fn)(struct g *)) preempt_off is raised first: were the G preempted and
@@ -122,22 +130,20 @@ arch_preempt_stub:
     movq %rax, 552(%rsp)
     movq %rax, 560(%rsp)
     movq %rax, 568(%rsp)
-    movl $-1, %eax
-    movl $-1, %edx
+    STUB_XSAVE_MASK
     xsave64 (%rsp)
     fninit
     ldmxcsr arch_mxcsr_default(%rip)
-    call preempt_park
-    cli
-    movl $-1, %eax
-    movl $-1, %edx
+    STUB_PARK
+    STUB_IRQ_OFF
+    STUB_XSAVE_MASK
     xrstor64 (%rsp)
     jmp 2f
 1:  fxsave64 (%rsp)
     fninit
     ldmxcsr arch_mxcsr_default(%rip)
-    call preempt_park
-    cli
+    STUB_PARK
+    STUB_IRQ_OFF
     fxrstor64 (%rsp)
 2:  movq %rbx, %rsp
     popq %r15
@@ -155,8 +161,7 @@ arch_preempt_stub:
     popq %rbx
     popq %rax
     popq %rbp
-    popfq
-    ret $128
+    STUB_RETURN
     .size arch_preempt_stub, . - arch_preempt_stub
 
 // int arch_setjmp(struct arch_jmp *)

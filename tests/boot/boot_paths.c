@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,4 boots=direct,grub,multiboot1,grub-uefi,uefi args="one \"two words\"" exit=77
+// test: arch=x86_64 smp=1,4 boots=direct,grub,multiboot1,grub-uefi,uefi exit=77
+// test: args="one \"two words\""
 // test: expect="^boot_paths: all well" timeout=90 mem=256M
 // Every way to boot ends in the same program on the same machine: all cores and their interrupt
 // controllers found, nearly all memory, the command line with its quotes, preemption, a network

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=2 mem=128M exit=2
-// test: expect="cannot read address 0xffff[0-9a-f]+ \\(not mapped\\)"
+// test: expect="cannot read address 0x[0-9a-f]+ \\(not mapped\\)"
 //
 // The direct map ends with memory.
 

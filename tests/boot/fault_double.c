@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,2 machines=q35,microvm exit=2 expect="fatal error: double fault"
+// test: arch=x86_64 smp=1,2 machines=q35,microvm exit=2 expect="fatal error: double fault"
 // A page fault whose own stack is gone becomes a double fault, which has a stack of its own and is
 // reported like the rest.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=2 exit=2
-// test: expect="cannot write address 0xffff[0-9a-f]+ \\(not mapped\\)"
+// test: expect="cannot write address 0x[0-9a-f]+ \\(not mapped\\)"
 //
 // Text is not writable under another address: the direct map leaves it out.
 

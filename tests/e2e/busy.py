@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: timeout=120
+# test: arch=x86_64 timeout=120
 """Packets interrupt goroutines: with an endless loop on every core and slices of a second, 40
 requests one after another are answered; were each to wait for a slice to end, that would take
 a minute."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: timeout=300
+# test: arch=x86_64 timeout=300
 """The echo example: 64 MB to it and back on one connection compared by checksum, many connections
 at once with random sizes, half-close."""
 import hashlib

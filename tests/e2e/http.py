@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: timeout=240
+# test: arch=x86_64 timeout=240
 """The http example against curl and a raw client: the page, the counters, keep-alive, pipelining,
 200 connections at once, refusals of bad requests, slow clients."""
 import re

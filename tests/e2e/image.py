@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: timeout=200
+# test: arch=x86_64 timeout=200
 """Disk and CD images: a disk image boots, with what a person has written into its heddle.txt; a CD
 image boots; tools/flash writes it to a larger disk, which boots too and has both its partition
 tables, and refuses every disk it should, having written nothing. The disks are files in a made-up

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# test: timeout=180
+# test: arch=x86_64 timeout=180
 """tools/run itself: what it refuses, the statuses it ends with, input and output through pipes, an
 application outside the tree, and that no emulator is left behind when it is stopped or killed."""
 import os

@@ -8,7 +8,7 @@
 
 #include <signal.h>
 
-#include "arch/host/single_step.h"
+#include "tests/host/arch/single_step.h"
 #include "cores.h"
 #include "kernel/page_meta.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The processor's trap after each instruction, which arrives as SIGTRAP: an interrupt at every
 // place of a stretch of code. Where there is none, single_step does nothing.
-#ifndef ARCH_HOST_SINGLE_STEP_H
-#define ARCH_HOST_SINGLE_STEP_H
+#ifndef TESTS_HOST_ARCH_SINGLE_STEP_H
+#define TESTS_HOST_ARCH_SINGLE_STEP_H
 
 #include <stdbool.h>
 
