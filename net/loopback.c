@@ -117,7 +117,12 @@ struct netdev loopback_dev = {
     .link_up = loopback_link_up,
 };
 
-static struct poller poller = {.poll = loopback_poll, .ctx = &loopback_dev, .name = "lo"};
+static struct poller poller = {
+    .poll = loopback_poll,
+    .ctx = &loopback_dev,
+    .name = "lo",
+    .inside = true,
+};
 
 void loopback_init(void)
 {

@@ -34,7 +34,10 @@ void net_wait(struct gqueue *q, struct spinlock *l, int64_t deadline_ns, enum wa
         return;
     }
     struct waiter w = {.q = q, .l = l, .gp = gp};
-    timer_arm(&w.timer, deadline_ns, expired, &w);
+    if (gp->is_system)
+        timer_arm(&w.timer, deadline_ns, expired, &w);
+    else
+        timer_arm_vital(&w.timer, deadline_ns, expired, &w);
     goparkunlock(l, reason);
     timer_disarm_sync(&w.timer);
 }

@@ -37,7 +37,8 @@ enum g_status {
     G_PREEMPTED, // between being stopped by an interrupt and being queued
 };
 
-// Why a goroutine waits; the strings stand in park.c and are unique.
+// Why a goroutine waits; the strings stand in park.c and are unique. Those for which the waker is
+// outside the machine stand in deadlock.c too.
 enum wait_reason {
     WAIT_NONE,
     WAIT_CHAN_RECV,
@@ -121,6 +122,7 @@ struct timers {
     uint32_t len;             // guard: lock
     struct timer *root;       // guard: lock
     _Atomic(int64_t) next_ns; // when of root, INT64_MAX when empty; written under lock
+    _Atomic(uint32_t) n_vital; // those of timer_arm_vital and timer_start; written under lock
 };
 
 // Who owns a P. Changed with p_set_status, which checks where it comes from.

@@ -304,7 +304,7 @@ static void sleep_until_p(struct m *m)
             if (!atomic_load_explicit(&m->nextp, memory_order_acquire))
                 arch_idle();
             arch_irq_enable();
-        } else {
+        } else if (!checkdead(m)) {
             sleep_once(m);
         }
         atomic_store_explicit(&m->resched, false, memory_order_relaxed);

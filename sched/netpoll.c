@@ -13,9 +13,12 @@
 #define REPOLL_NS 100000
 
 static _Atomic(struct poller *) pollers; // pairs: POLLER-LIST
+static _Atomic(unsigned) outside;        // pollers that are not inside; only grows
 
 void netpoll_register(struct poller *pl)
 {
+    if (!pl->inside)
+        atomic_fetch_add_explicit(&outside, 1, memory_order_relaxed);
     struct poller *head = atomic_load_explicit(&pollers, memory_order_relaxed);
     do {
         pl->next = head;
@@ -36,6 +39,11 @@ void netpoll_mark_wake(struct poller *pl)
     netpoll_mark(pl);
     wakep();
     preempt_enable();
+}
+
+bool netpoll_outside(void)
+{
+    return atomic_load_explicit(&outside, memory_order_relaxed) != 0;
 }
 
 static bool wants_poll(struct poller *pl)

@@ -14,6 +14,7 @@ struct poller {
     bool (*poll)(struct poller *pl);
     void *ctx;
     const char *name;
+    bool inside; // what it announces comes from within the machine (loopback)
     _Atomic(uint32_t) busy;    // 1 while a core polls it. pairs: POLLER-BUSY
     _Atomic(uint32_t) pending; // legal to set at any time; must be set when there is work
     struct poller *next;       // list, set once at registration
@@ -31,6 +32,9 @@ void netpoll_mark_wake(struct poller *pl);
 
 // Polls what is marked. Context: g0 with a P. Returns true if anything was polled.
 bool netpoll(void);
+
+// True if a poller is registered by which something may come from outside. Any context.
+bool netpoll_outside(void);
 
 // True if some poller is marked and nobody is polling it. Any context.
 bool netpoll_pending(void);

@@ -147,6 +147,12 @@ void stop_m(struct m *m);
 void m_main(void);
 unsigned pidle_count(void);
 
+// deadlock.c
+
+// Ends the machine if nothing can ever happen again. True: it has carried the Ps about, so m must
+// look for work once more. Context: g0 of m, which holds no P and is idle; it has found no work.
+bool checkdead(struct m *m);
+
 // runq.c; the owner's operations expanded in place: runq_inline.h
 
 // Context: the owner M of p, not preemptible. gp is G_RUNNABLE.

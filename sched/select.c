@@ -257,7 +257,7 @@ static bool select_commit(struct g *gp, void *arg)
     gp->preempt_off -= n;
     getg()->preempt_off += n;
     if (s->deadline_ns != INT64_MAX)
-        timer_arm_new(&s->timer, s->deadline_ns, deadline_passed, &s->wait);
+        timer_arm_new(&s->timer, s->deadline_ns, deadline_passed, &s->wait, !gp->is_system);
     for (unsigned i = 0; i < n; i++)
         spin_unlock_inline(&s->locks[i]->lock);
     return true;

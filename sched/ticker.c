@@ -26,7 +26,7 @@ static void tick(void *arg)
     if (__builtin_add_overflow(now - late_ns % t->period_ns, t->period_ns, &next))
         next = INT64_MAX;
     chan_deliver(t->c, &now);
-    timer_arm(&t->timer, next, tick, t);
+    timer_arm_vital(&t->timer, next, tick, t);
 }
 
 int ticker_start(struct ticker *t, int64_t ns)
@@ -59,7 +59,7 @@ int ticker_reset(struct ticker *t, int64_t ns)
     }
     ticker_stop(t);
     t->period_ns = ns;
-    timer_arm(&t->timer, time_after_ns(ns), tick, t);
+    timer_arm_vital(&t->timer, time_after_ns(ns), tick, t);
     return 0;
 }
 

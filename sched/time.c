@@ -45,7 +45,7 @@ static void sleep_over(void *gp)
 static bool sleep_commit(struct g *gp, void *arg)
 {
     struct sleeper *s = arg;
-    timer_arm_new(&s->timer, s->when_ns, sleep_over, gp);
+    timer_arm_new(&s->timer, s->when_ns, sleep_over, gp, !gp->is_system);
     return true;
 }
 
@@ -68,6 +68,6 @@ struct chan *time_after(int64_t ns)
 {
     struct chan *c = chan_make_timed(sizeof(int64_t), 1);
     if (c)
-        timer_arm_new(c->timer, time_after_ns(ns), after_due, c);
+        timer_arm_new(c->timer, time_after_ns(ns), after_due, c, true);
     return c;
 }

@@ -20,7 +20,7 @@
 // the core says in m->timer_running whose function it is in: set under the lock, cleared with
 // release after the function (pairs: TIMER-RUNNING).
 //
-// An application's timer (t->spawn) has its function run in a goroutine. That goroutine is made
+// An application's timer (TIMER_SPAWN) has its function run in a goroutine. That goroutine is made
 // under the lock, so that for timer_stop the timer has either fired or not; when there is no memory
 // for it, the timer stays armed.
 
@@ -34,6 +34,8 @@
 #include "sched/sched.h"
 
 enum { TIMER_IDLE, TIMER_ARMED };
+// flags of a timer: its function runs in a goroutine; it counts for the deadlock verdict.
+enum { TIMER_SPAWN = 1, TIMER_VITAL = 2 };
 
 // Timers run with the lock given up in between at most, before the scheduler looks at other things.
 enum { RUN_BATCH = HOSTILE ? 1 : 256 };
@@ -91,6 +93,12 @@ static struct timer *meld(struct timer *a, struct timer *b)
     return root;
 }
 
+static inline void count_vital(struct timers *ts, int32_t by)
+{
+    uint32_t n = atomic_load_explicit(&ts->n_vital, memory_order_relaxed);
+    atomic_store_explicit(&ts->n_vital, n + (uint32_t)by, memory_order_relaxed);
+}
+
 static inline void heap_insert(struct timers *ts, struct timer *t)
 {
     t->left = t->right = t->parent = NULL;
@@ -98,6 +106,8 @@ static inline void heap_insert(struct timers *ts, struct timer *t)
     t->state = TIMER_ARMED;
     ts->root = meld(ts->root, t);
     ts->len++;
+    if (t->flags & TIMER_VITAL)
+        count_vital(ts, 1);
 }
 
 static void heap_remove(struct timers *ts, struct timer *t)
@@ -124,6 +134,8 @@ static void heap_remove(struct timers *ts, struct timer *t)
     }
     t->state = TIMER_IDLE;
     ts->len--;
+    if (t->flags & TIMER_VITAL)
+        count_vital(ts, -1);
 }
 
 // Publishes the earliest time for timers_next. Context: ts->lock is held.
@@ -194,22 +206,22 @@ static void insert_unlock(struct p *p, struct timer *t, int64_t when_ns)
 
 // fn NULL: keeps function and argument. Returns 1 if t was armed, 0 if not, -1 if there is no
 // function.
-static int arm(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg, bool spawn)
+static int arm(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg, uint8_t flags)
 {
-    int was = -1;
     preempt_disable();
     struct p *p = lock_to_arm(t);
+    int was = t->state == TIMER_ARMED;
+    if (was)
+        heap_remove(&p->timers, t);
     if (fn) {
         t->fn = fn;
         t->arg = arg;
-        t->spawn = spawn;
+        t->flags = flags;
     }
     if (t->fn) {
-        was = t->state == TIMER_ARMED;
-        if (was)
-            heap_remove(&p->timers, t);
         insert_unlock(p, t, when_ns);
     } else {
+        was = -1;
         spin_unlock(&p->timers.lock);
     }
     preempt_enable();
@@ -219,16 +231,22 @@ static int arm(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg, 
 void timer_arm(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg)
 {
     require(fn != NULL);
-    arm(t, when_ns, fn, arg, false);
+    arm(t, when_ns, fn, arg, 0);
 }
 
-void timer_arm_new(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg)
+void timer_arm_vital(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg)
+{
+    require(fn != NULL);
+    arm(t, when_ns, fn, arg, TIMER_VITAL);
+}
+
+void timer_arm_new(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg, bool vital)
 {
     preempt_disable();
     struct p *p = my_p();
     t->fn = fn;
     t->arg = arg;
-    t->spawn = false;
+    t->flags = vital ? TIMER_VITAL : 0;
     t->runner = 0;
     atomic_store_explicit(&t->home, p, memory_order_relaxed);
     spin_lock(&p->timers.lock);
@@ -337,7 +355,7 @@ int64_t timers_run(struct p *p, int64_t now_ns)
         struct timer *t = ts->root;
         if (!t || t->when_ns > now_ns)
             break;
-        if (t->spawn)
+        if (t->flags & TIMER_SPAWN)
             fire_spawn(ts, t, now_ns);
         else
             fire_call(ts, t);
@@ -353,6 +371,7 @@ void timers_init(struct p *p)
     p->timers.root = NULL;
     p->timers.len = 0;
     atomic_store_explicit(&p->timers.next_ns, INT64_MAX, memory_order_relaxed);
+    atomic_store_explicit(&p->timers.n_vital, 0, memory_order_relaxed);
 }
 
 // The next timer after t in a walk over the whole tree, parents first.
@@ -377,8 +396,10 @@ void timers_move(struct p *from)
     spin_lock(&from->timers.lock);
     struct timer *root = from->timers.root;
     uint32_t len = from->timers.len;
+    uint32_t vital = atomic_load_explicit(&from->timers.n_vital, memory_order_relaxed);
     from->timers.root = NULL;
     from->timers.len = 0;
+    atomic_store_explicit(&from->timers.n_vital, 0, memory_order_relaxed);
     publish(&from->timers);
     for (struct timer *t = root; t; t = walk_next(t))
         atomic_store_explicit(&t->home, to, memory_order_release); // pairs: TIMER-HOME
@@ -387,6 +408,7 @@ void timers_move(struct p *from)
     spin_lock(&to->timers.lock);
     to->timers.root = meld(to->timers.root, root);
     to->timers.len += len;
+    count_vital(&to->timers, (int32_t)vital);
     int64_t next = publish(&to->timers);
     spin_unlock(&to->timers.lock);
     if (root)
@@ -398,7 +420,7 @@ void timer_start(struct timer *t, int64_t ns, void (*fn)(void *), void *arg)
 {
     if (!fn)
         go_panic("timer_start: nil function");
-    arm(t, time_after_ns(ns), fn, arg, true);
+    arm(t, time_after_ns(ns), fn, arg, TIMER_SPAWN | TIMER_VITAL);
 }
 
 bool timer_stop(struct timer *t)
@@ -408,7 +430,7 @@ bool timer_stop(struct timer *t)
 
 bool timer_reset(struct timer *t, int64_t ns)
 {
-    int was = arm(t, time_after_ns(ns), NULL, NULL, true);
+    int was = arm(t, time_after_ns(ns), NULL, NULL, 0);
     if (was < 0)
         go_panic("time: Reset called on uninitialized Timer");
     return was;

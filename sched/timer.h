@@ -18,9 +18,14 @@
 // an armed one stays where it is. Context: goroutine or g0 with a P.
 void timer_arm(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg);
 
-// The same for a timer nobody else knows of, whatever its storage held before. Context: as
+// The same for a timer that may wake a goroutine which waits for nothing outside the machine: while
+// one is armed the program is not deadlocked. Those of timer_start count too; those of timer_arm do
+// not (see deadlock.c). Context: as timer_arm.
+void timer_arm_vital(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg);
+
+// Either of the two for a timer nobody else knows of, whatever its storage held before. Context: as
 // timer_arm.
-void timer_arm_new(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg);
+void timer_arm_new(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg, bool vital);
 
 // Disarms; true if fn had not been started for the current arming. When false, fn may be running on
 // another core right now: an owner about to free t must use timer_disarm_sync instead or let fn

@@ -36,7 +36,7 @@ struct timer {
     void *arg;
     _Atomic(struct p *) home;
     uint8_t state;
-    uint8_t spawn;
+    uint8_t flags;
     uint16_t rank;
     uint32_t runner;
 };

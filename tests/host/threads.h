@@ -29,7 +29,7 @@
 #include <heddle/go.h>
 
 _Thread_local struct g *host_g;
-struct sched sched = { .n_p = 2 };
+struct sched sched = { .n_p = MAX_CORES }; // no P ever goes away here
 struct m ms[MAX_CORES];
 struct p *ps[MAX_CORES];
 

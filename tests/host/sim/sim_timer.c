@@ -131,6 +131,11 @@ void timer_arm(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg)
     sim_point();
 }
 
+void timer_arm_vital(struct timer *t, int64_t when_ns, void (*fn)(void *), void *arg)
+{
+    timer_arm(t, when_ns, fn, arg);
+}
+
 bool timer_disarm(struct timer *t)
 {
     sim_point();
