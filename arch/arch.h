@@ -25,7 +25,8 @@ static inline struct g *getg(void);
 static inline void setg(struct g *gp);
 // A hint inside a spin-wait; lets an emulator run the other cores.
 static inline void arch_relax(void);
-// The free-running counter behind the clock; the same on every core.
+// The free-running counter behind the clock; the same on every core, and read after what precedes
+// it: a value passed on to another core is never later than what that core reads then.
 static inline uint64_t arch_counter(void);
 // A full fence between memory that is shared with a device: what is stored before is visible to the
 // device before anything after is loaded.
@@ -36,7 +37,7 @@ static inline void arch_irq_restore(bool on);
 static inline void arch_irq_enable(void);
 // Sleeps until an interrupt has been handled. Called with interrupts off; enables them and sleeps
 // in one step, so an interrupt that came after they were turned off ends the sleep at once. Returns
-// with them off.
+// with them off. What was stored before is visible to others before the sleep.
 static inline void arch_idle(void);
 
 // switch.S
@@ -76,7 +77,9 @@ enum { MAP_WRITE = 1, MAP_EXEC = 2, MAP_DEVICE = 4 };
 void arch_mmu_init(const struct bootinfo *bi);
 // Maps the page at va, whose tables appear as needed. Lock-free against other cores: true if the
 // page is mapped when it returns, by this call or another core's; *won says whether pa was used.
-// `alloc` gives zeroed pages for tables. Context: any, with the alloc function's context.
+// `alloc` gives zeroed pages for tables. The mapping holds on every core when it returns, without
+// telling them: at worst one faults once more and finds it. Context: any, with the alloc function's
+// context.
 bool arch_map_page(uintptr_t va, uint64_t pa, unsigned flags, void *(*alloc)(void), bool *won);
 // Takes away the mapping of va on this core; returns the physical page or 0. Other cores may still
 // see it.
@@ -89,6 +92,7 @@ enum ipi {
     IPI_WAKE,    // ends a sleep, or makes the core reschedule if a goroutine runs there
     IPI_STOP,    // stops the core for good, even with interrupts off
 };
+// What was stored before is visible to the core before the interrupt arrives.
 void arch_send_ipi(unsigned core, enum ipi what);
 
 // timer.c

@@ -20,7 +20,9 @@ static inline void preempt_enable(void)
 {
     struct g *gp = getg();
     barrier();
-    if (--gp->preempt_off == 0 &&
+    uint32_t off = --gp->preempt_off;
+    barrier(); // an interrupt from here on sees 0 and stops us itself
+    if (off == 0 &&
         unlikely(atomic_load_explicit(&gp->preempt_pending, memory_order_relaxed) || HOSTILE))
         preempt_yield();
 }

@@ -161,6 +161,9 @@ static bool wake_pair(void)
         if (!p)
             return false;
         pidle_put(p);
+        // Before reading next_ns: whoever lowered it and found no M asks the guard, who must see
+        // the bit. pairs: P-TIMERS
+        atomic_thread_fence(memory_order_seq_cst);
         // Its guard, awake with another P, may have missed its timers meanwhile.
         nudge_guard(p);
         return false;
@@ -277,12 +280,14 @@ static void pass_on_netpoll(struct m *m)
     }
 }
 
-static void sleep_once(struct m *m)
+// passed_on: a poller's mark is another core's to look at.
+static void sleep_once(struct m *m, bool passed_on)
 {
     arch_irq_save();
     preempt_arm(m, guarded_next(m));
     if (!atomic_load_explicit(&m->nextp, memory_order_acquire) &&
-        !atomic_load_explicit(&m->resched, memory_order_relaxed) && !netpoll_pending() &&
+        !atomic_load_explicit(&m->resched, memory_order_relaxed) &&
+        (passed_on || !netpoll_pending()) &&
         atomic_load_explicit(&page_reserve_full[m->id], memory_order_seq_cst))
         arch_idle();
     arch_irq_enable();
@@ -299,13 +304,11 @@ static void sleep_until_p(struct m *m)
                 return;
             if (netpoll_pending())
                 pass_on_netpoll(m);
-            // All Ps are held; theirs is the work now. Sleep without looking at it again.
-            arch_irq_save();
-            if (!atomic_load_explicit(&m->nextp, memory_order_acquire))
-                arch_idle();
-            arch_irq_enable();
+            // All Ps were held; theirs is that work now. What an interrupt has announced here since
+            // the last sleep is still this core's: a P may have come free meanwhile.
+            sleep_once(m, true);
         } else if (!checkdead(m)) {
-            sleep_once(m);
+            sleep_once(m, false);
         }
         atomic_store_explicit(&m->resched, false, memory_order_relaxed);
         if (atomic_load_explicit(&m->nextp, memory_order_acquire)) {
@@ -337,7 +340,8 @@ void stop_m(struct m *m)
 
 void wake_sleepers(void)
 {
-    uint64_t mask = atomic_load_explicit(&sched.idle_m, memory_order_relaxed);
+    // Sequentially consistent, as sleep_once's look at page_reserve_full: one sees the other.
+    uint64_t mask = atomic_load_explicit(&sched.idle_m, memory_order_seq_cst);
     for (; mask; mask &= mask - 1)
         arch_send_ipi((unsigned)__builtin_ctzll(mask), IPI_WAKE);
 }

@@ -70,7 +70,9 @@ static bool poll_one(struct poller *pl)
     if (!atomic_compare_exchange_strong_explicit(&pl->busy, &idle, 1, memory_order_seq_cst,
                                                  memory_order_relaxed))
         return false;
-    atomic_store_explicit(&pl->pending, 0, memory_order_seq_cst);
+    // An exchange, not a store: what the poll reads below stays behind it, so a mark that this
+    // wipes out was made before, and the poll sees what it announced.
+    atomic_exchange_explicit(&pl->pending, 0, memory_order_seq_cst);
     if (pl->poll(pl))
         atomic_store_explicit(&pl->pending, 1, memory_order_seq_cst);
     // pairs: POLLER-BUSY

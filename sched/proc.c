@@ -69,19 +69,17 @@ struct g *globrunq_get(struct p *p, uint32_t max)
 {
     if (atomic_load_explicit(&sched.global_len, memory_order_relaxed) == 0)
         return NULL;
-    struct gqueue take = { NULL, NULL };
     spin_lock(&sched.lock);
     uint32_t len = atomic_load_explicit(&sched.global_len, memory_order_relaxed);
     uint32_t n = MIN(len, len / p_count() + 1);
     n = MIN(n, max ? max : RUNQ_SIZE / 2);
-    for (uint32_t i = 0; i < n; i++)
-        gqueue_push(&take, gqueue_pop(&sched.global));
+    struct g *first = n ? gqueue_pop(&sched.global) : NULL;
+    // They are in p's ring before they are gone from here: a core on its way to sleep, which looks
+    // at both, sees them in one of the two.
+    for (uint32_t i = 1; i < n; i++)
+        runq_put_ring(p, gqueue_pop(&sched.global));
     atomic_store_explicit(&sched.global_len, len - n, memory_order_seq_cst);
     spin_unlock(&sched.lock);
-
-    struct g *first = gqueue_pop(&take);
-    for (struct g *gp = gqueue_pop(&take); gp; gp = gqueue_pop(&take))
-        runq_put(p, gp, false);
     return first;
 }
 

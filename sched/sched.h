@@ -215,7 +215,7 @@ bool stack_alloc(struct g *gp, size_t max);
 #define STACK_DEFAULT ((size_t)256 << 10)
 unsigned stack_class_of(size_t max);
 // Of STACK_DEFAULT.
-enum { STACK_DEFAULT_CLASS = 5 };
+enum { STACK_DEFAULT_CLASS = 4 };
 // The page-fault handler's question. STACK_FAULT_GROWN: the access may be repeated.
 enum stack_fault {
     STACK_FAULT_NOT_STACK,

@@ -54,7 +54,9 @@ SCHED_HOT bool enable_true(void)
 {
     struct g *me = getg();
     barrier();
-    if (--me->preempt_off == 0 &&
+    uint32_t off = --me->preempt_off;
+    barrier();
+    if (off == 0 &&
         unlikely(HOSTILE || atomic_load_explicit(&me->preempt_pending, memory_order_relaxed)))
         return preempt_yield_true();
     return true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Goroutine stacks: reserved ranges that never move, committed page by page.
 //
-// The region from STACK_BASE (arch_layout.h) is cut into one part for each class (8 KiB << class),
+// The region from STACK_BASE (arch_layout.h) is cut into one part for each class (16 KiB << class),
 // each part into slots of that size with a page between them. The lowest page of a slot is never
 // mapped: the guard. The top page is mapped when the slot is first used; the page-fault handler
 // maps others when anybody touches them (the goroutine growing, or another one writing through a
@@ -19,7 +19,7 @@
 #include "sched/sched.h"
 
 enum {
-    MIN_SHIFT = 13, // guard and one page
+    MIN_SHIFT = 14,
     MAX_SHIFT = 30,
     CLASSES = MAX_SHIFT - MIN_SHIFT + 1,
 };
@@ -48,7 +48,9 @@ unsigned stack_class_of(size_t max)
         return STACK_DEFAULT_CLASS;
     if (max > (size_t)1 << MAX_SHIFT)
         return 255;
-    size_t need = max + PAGE_SIZE; // the guard page
+    // The guard page, and a page for what a preemption saves there, wherever it comes: with all
+    // vector registers some 3 KiB.
+    size_t need = max + 2 * PAGE_SIZE;
     if (max >= STACK_DEFAULT && (max & (max - 1)) == 0)
         need = max; // as for the default, a power of two is the reserved range itself
     unsigned shift = MIN_SHIFT;

@@ -39,7 +39,9 @@ static inline void arch_device_fence(void)
 static inline uint64_t arch_counter(void)
 {
     uint32_t lo, hi;
-    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    // Not before the loads that precede it: else a time could be earlier than one it is known to
+    // follow.
+    __asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
     return ((uint64_t)hi << 32) | lo;
 }
 
