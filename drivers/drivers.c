@@ -8,11 +8,14 @@
 #include "kernel/print.h"
 #include "lib/util.h"
 
+unsigned eth_count;
+
 static const struct {
     uint16_t vendor, device_first, device_last;
     void (*probe)(struct pci_dev *d);
 } pci_drivers[] = {
     { 0x1af4, 0x1000, 0x107f, virtio_pci_probe },
+    { 0x8086, 0x10d3, 0x10d3, e1000e_probe },
 };
 
 static const struct {

@@ -15,10 +15,14 @@ void drivers_init(void);
 // For the virtio transports: starts the driver of a device they found, or says there is none.
 void virtio_found(struct virtio_dev *dev);
 
-// virtio_pci.c, virtio_mmio.c, virtio_net.c
+// Network cards that work; the next one's number. Context: probing.
+extern unsigned eth_count;
+
+// virtio_pci.c, virtio_mmio.c, virtio_net.c, e1000e.c
 
 void virtio_pci_probe(struct pci_dev *d);
 void virtio_mmio_probe_all(void);
 void virtio_net_probe(struct virtio_dev *dev);
+void e1000e_probe(struct pci_dev *d);
 
 #endif

@@ -33,7 +33,7 @@ enum pci_command {
     PCI_COMMAND_NO_INTX = 0x400,
 };
 
-enum pci_cap { PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
+enum pci_cap { PCI_CAP_MSI = 0x05, PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
 
 // Where a register window is and how long; len 0: there is none, or it has no address.
 struct pci_bar {
@@ -78,6 +78,9 @@ unsigned pci_msix_init(struct pci_dev *d);
 void pci_msix_route(struct pci_dev *d, unsigned entry, int vector, unsigned core);
 // From here the function interrupts by MSI-X, or again by its pin.
 void pci_msix_enable(struct pci_dev *d, bool on);
+// The function interrupts by MSI, with vector on core; false if it cannot, and then nothing has
+// happened.
+bool pci_msi_enable(struct pci_dev *d, int vector, unsigned core);
 // Calls handler(arg) when the function's interrupt pin is raised, on core where that is not
 // decided yet; pins that share a wire call all their handlers. False if nobody told where the pin
 // is connected, or there is no vector left.

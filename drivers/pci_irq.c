@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Interrupts of PCI functions: MSI-X, where every queue can have a vector of its own on a core of
-// its own, or the shared pin.
+// its own; MSI, with one for the function; or the shared pin. The option pci_irq=msi or pci_irq=pin
+// does without the better ones, for machines that get them wrong.
 //
 // The MSI-X table is written while the function is masked as a whole; an entry is unmasked when
 // it has been routed. Nothing masks entries later on: who does not want interrupts tells the
@@ -10,7 +11,10 @@
 
 #include <stdatomic.h>
 
+#include <string.h>
+
 #include "kernel/acpi.h"
+#include "kernel/cmdline.h"
 #include "kernel/irq.h"
 #include "kernel/print.h"
 
@@ -28,10 +32,52 @@ enum msix {
     MSIX_ENTRY_MASKED = 1,
 };
 
+enum msi {
+    MSI_CONTROL = 2, // of the capability
+    MSI_ADDR = 4,
+    MSI_ENABLE = 0x0001,
+    MSI_MULTIPLE = 0x0070, // how many messages are on
+    MSI_64BIT = 0x0080,
+    MSI_MASKABLE = 0x0100,
+};
+
+// Whether the command line says to do without that kind.
+static bool ruled_out(const char *kind)
+{
+    const char *most = cmdline_option("pci_irq");
+    return most && (strcmp(most, "pin") == 0 ||
+                    (strcmp(most, "msi") == 0 && strcmp(kind, "msi") != 0));
+}
+
+bool pci_msi_enable(struct pci_dev *d, int vector, unsigned core)
+{
+    unsigned cap = pci_next_cap(d, PCI_CAP_MSI, 0);
+    if (!cap || ruled_out("msi"))
+        return false;
+    uint64_t addr;
+    uint32_t data;
+    arch_msi_message(vector, core, &addr, &data);
+    uint32_t control = pci_read(d, cap + MSI_CONTROL, 2) & ~(uint32_t)(MSI_ENABLE | MSI_MULTIPLE);
+    bool wide = control & MSI_64BIT;
+    if (!wide && addr > UINT32_MAX)
+        return false;
+    pci_write(d, cap + MSI_CONTROL, 2, control);
+    unsigned off = cap + MSI_ADDR;
+    pci_write(d, off, 4, (uint32_t)addr);
+    if (wide)
+        pci_write(d, off += 4, 4, (uint32_t)(addr >> 32));
+    pci_write(d, off += 4, 2, data);
+    if (control & MSI_MASKABLE)
+        pci_write(d, off + 4, 4, 0);
+    pci_write(d, PCI_COMMAND, 2, pci_read(d, PCI_COMMAND, 2) | PCI_COMMAND_NO_INTX);
+    pci_write(d, cap + MSI_CONTROL, 2, control | MSI_ENABLE);
+    return true;
+}
+
 unsigned pci_msix_init(struct pci_dev *d)
 {
     unsigned cap = pci_next_cap(d, PCI_CAP_MSIX, 0);
-    if (!cap)
+    if (!cap || ruled_out("msix"))
         return 0;
     uint32_t control = pci_read(d, cap + MSIX_CONTROL, 2);
     uint32_t where = pci_read(d, cap + MSIX_TABLE, 4);

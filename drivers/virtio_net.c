@@ -233,7 +233,6 @@ static bool start(struct virtio_net *net)
 // Context: probing, one device at a time.
 void virtio_net_probe(struct virtio_dev *dev)
 {
-    static unsigned count;
     struct virtio_net *net = heap_zalloc(sizeof *net);
     if (!net) {
         klog("%s: no memory", dev->name);
@@ -241,7 +240,7 @@ void virtio_net_probe(struct virtio_dev *dev)
     }
     net->dev = dev;
     dev->driver = net;
-    ksnprintf(net->name, sizeof net->name, "eth%u", count);
+    ksnprintf(net->name, sizeof net->name, "eth%u", eth_count);
     if (start(net))
-        count++;
+        eth_count++;
 }

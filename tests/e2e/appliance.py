@@ -33,13 +33,13 @@ def free_ports(count):
 
 class Appliance:
     def __init__(self, example, ports=(), smp=2, machine='q35', mem='128M', args='', kopts='',
-                 log=1, image=None, qemu=''):
+                 log=1, image=None, qemu='', nic='virtio'):
         guests = list(ports)
         self.ports = dict(zip(guests, free_ports(len(guests))))
         forwards = ' '.join(f'{host}:{guest}' for guest, host in self.ports.items())
-        words = [f'APP=examples/{example}', f'SMP={smp}', f'MACHINE={machine}', f'MEM={mem}',
-                 f'ARGS={args}', f'KOPTS={kopts}', f'LOG={log}', f'PORTS={forwards}', 'KVM=0',
-                 f'QEMU={qemu}']
+        words = [f'APP=examples/{example}', f'SMP={smp}', f'MACHINE={machine}', f'NIC={nic}',
+                 f'MEM={mem}', f'ARGS={args}', f'KOPTS={kopts}', f'LOG={log}',
+                 f'PORTS={forwards}', 'KVM=0', f'QEMU={qemu}']
         images = os.environ.get('HEDDLE_IMAGES')
         if not image and images:
             image = f'{images}/{example}.elf'

@@ -81,9 +81,10 @@ def crowd(a, count=40):
     assert not failures, failures[:3]
 
 
-for machine, smp in (('q35', 1), ('q35', 2), ('microvm', 2)):
-    with Appliance('echo', ports=[7], smp=smp, machine=machine) as a:
+for machine, smp, nic in (('q35', 1, 'virtio'), ('q35', 2, 'virtio'), ('microvm', 2, 'virtio'),
+                          ('q35', 2, 'e1000e')):
+    with Appliance('echo', ports=[7], smp=smp, machine=machine, nic=nic) as a:
         a.wait_serving(7, b'x')
         crowd(a)
         bulk(a)
-        print(f'{machine} {smp}: {TOTAL // MEGABYTE} MB each way intact')
+        print(f'{machine} {smp} {nic}: {TOTAL // MEGABYTE} MB each way intact')

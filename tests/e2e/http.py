@@ -139,8 +139,9 @@ def slow_client(a):
         assert s.recv(1) == b''
 
 
-for machine, smp in (('q35', 1), ('q35', 2), ('q35', 4), ('microvm', 2)):
-    with Appliance('http', ports=[80], smp=smp, machine=machine, args=':80 3') as a:
+for machine, smp, nic in (('q35', 1, 'virtio'), ('q35', 2, 'virtio'), ('q35', 4, 'virtio'),
+                          ('microvm', 2, 'virtio'), ('q35', 2, 'e1000e')):
+    with Appliance('http', ports=[80], smp=smp, machine=machine, nic=nic, args=':80 3') as a:
         a.smp = smp
         a.wait_serving(80)
         pages(a)
@@ -148,4 +149,4 @@ for machine, smp in (('q35', 1), ('q35', 2), ('q35', 4), ('microvm', 2)):
         refusals(a)
         many(a)
         slow_client(a)
-        print(f'{machine} {smp}: all answered')
+        print(f'{machine} {smp} {nic}: all answered')

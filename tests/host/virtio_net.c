@@ -23,6 +23,7 @@
 
 uintptr_t direct_map_base; // addresses are addresses
 struct sched sched;
+unsigned eth_count;
 
 void *page_alloc_zeroed(unsigned order)
 {
