@@ -42,8 +42,18 @@ static bool parse_port(const char *s, uint16_t *port)
     return true;
 }
 
+int net_addr_split(const char *s, size_t *n, uint16_t *port)
+{
+    const char *colon = strchr(s, ':');
+    if (!colon || !parse_port(colon + 1, port))
+        return -EINVAL;
+    *n = (size_t)(colon - s);
+    return 0;
+}
+
 int net_addr_parse(const char *s, struct net_addr *out)
 {
+    size_t n;
     struct net_addr a = {0, 0};
     if (!s)
         return -EINVAL;
@@ -55,10 +65,8 @@ int net_addr_parse(const char *s, struct net_addr *out)
         const char *end = strchr(s, ']');
         return end && end[1] == ':' && parse_port(end + 2, &a.port) ? -EAFNOSUPPORT : -EINVAL;
     }
-    const char *colon = strchr(s, ':');
-    if (!colon || !parse_port(colon + 1, &a.port))
+    if (net_addr_split(s, &n, &a.port))
         return -EINVAL;
-    size_t n = (size_t)(colon - s);
     if (n == 9 && memcmp(s, "localhost", 9) == 0)
         a.addr_be = IP4_BE(127, 0, 0, 1);
     else if (n && !net_ip4_parse(s, n, &a.addr_be))

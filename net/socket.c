@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/clock.h"
+#include "net/dns.h"
 #include "net/netif.h"
 #include "net/socket.h"
 
@@ -87,20 +88,33 @@ int net_listener_addr(struct listener *l, char *buf, size_t n)
     return net_addr_format(&a, buf, n);
 }
 
+// When the first of n addresses must have answered, so that the others get their share of the time.
+static int64_t share_of(int64_t when, int n)
+{
+    int64_t now = clock_mono_ns();
+    return when && n > 1 && when > now ? now + (when - now) / n : when;
+}
+
 struct conn *net_dial_deadline(const char *network, const char *addr, int64_t when)
 {
     enum network nw;
-    struct net_addr a;
-    int err = parse(network, addr, &nw, &a);
-    if (err)
-        return fail_null(err);
-    if (!a.port)
+    struct net_addr a[DNS_ADDRS_MAX] = {{0, 0}};
+    int err = parse_network(network, &nw), n = err ? err : net_resolve(addr, when, a);
+    if (n < 0)
+        return fail_null(n);
+    if (!a[0].port)
         return fail_null(-EINVAL);
-    if (!a.addr_be)
-        a.addr_be = IP4_BE(127, 0, 0, 1);
-    struct conn *c = nw == NETWORK_TCP ? tcp_dial(NULL, &a, when, &err)
-                                       : udp_dial(NULL, &a, when, &err);
-    return c ? c : fail_null(err);
+    for (int i = 0; i < n; i++) {
+        int failed;
+        struct net_addr to = {a[i].addr_be ? a[i].addr_be : IP4_BE(127, 0, 0, 1), a[i].port};
+        int64_t until = share_of(when, n - i);
+        struct conn *c = nw == NETWORK_TCP ? tcp_dial(NULL, &to, until, &failed)
+                                           : udp_dial(NULL, &to, until, &failed);
+        if (c)
+            return c;
+        err = err ? err : failed; // the first address's reason says most
+    }
+    return fail_null(err);
 }
 
 struct conn *net_dial(const char *network, const char *addr)
@@ -200,9 +214,9 @@ ssize_t net_recv_from(struct packet_conn *pc, void *buf, size_t n, char *from, s
 
 ssize_t net_send_to(struct packet_conn *pc, const void *buf, size_t n, const char *to)
 {
-    struct net_addr a;
-    int err = pc ? net_addr_parse(to, &a) : -EBADF;
-    return err ? fail(err) : result(udp_send_to(pc, buf, n, &a));
+    struct net_addr a[DNS_ADDRS_MAX];
+    int found = pc ? net_resolve(to, udp_write_deadline(pc), a) : -EBADF;
+    return found < 0 ? fail(found) : result(udp_send_to(pc, buf, n, &a[0]));
 }
 
 int net_close_packet(struct packet_conn *pc)
@@ -223,6 +237,22 @@ int net_packet_addr(struct packet_conn *pc, char *buf, size_t n)
         return fail(-EBADF);
     udp_local_addr(pc, &a);
     return net_addr_format(&a, buf, n);
+}
+
+int net_lookup(const char *host, int64_t when, char *buf, size_t n)
+{
+    uint32_t addr_be[DNS_ADDRS_MAX];
+    if (!host)
+        return fail(-EINVAL);
+    size_t len = strlen(host);
+    if (!net_ip4_parse(host, len, &addr_be[0])) {
+        int found = strcmp(host, "localhost") == 0 ? 0 : dns_lookup(host, len, when, addr_be);
+        if (found < 0)
+            return fail(found);
+        if (found == 0)
+            addr_be[0] = IP4_BE(127, 0, 0, 1);
+    }
+    return net_ip4_format(addr_be[0], buf, n);
 }
 
 int net_wait_up(int64_t when, char *buf, size_t n)

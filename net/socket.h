@@ -59,6 +59,7 @@ struct packet_conn *udp_listen(const struct net_addr *a, int *err);
 ssize_t udp_recv_from(struct packet_conn *pc, void *buf, size_t n, struct net_addr *from);
 ssize_t udp_send_to(struct packet_conn *pc, const void *buf, size_t n, const struct net_addr *to);
 int udp_close(struct packet_conn *pc);
+int64_t udp_write_deadline(struct packet_conn *pc);
 void udp_set_deadline(struct packet_conn *pc, unsigned which, int64_t when_ns);
 void udp_local_addr(struct packet_conn *pc, struct net_addr *out);
 
@@ -67,6 +68,8 @@ void udp_local_addr(struct packet_conn *pc, struct net_addr *out);
 // "host:port" as Go writes it. 0, -EINVAL, -EAFNOSUPPORT (an IPv6 address) or -EADDRNOTAVAIL (a
 // name that is not "localhost"). An empty host gives addr_be 0.
 int net_addr_parse(const char *s, struct net_addr *out);
+// The host's length and the port; 0 or -EINVAL.
+int net_addr_split(const char *s, size_t *n, uint16_t *port);
 // A dotted address alone; n characters.
 bool net_ip4_parse(const char *s, size_t n, uint32_t *addr_be);
 // As snprintf: writes "1.2.3.4", or "1.2.3.4:80", and returns its length.

@@ -442,6 +442,14 @@ void udp_set_deadline(struct packet_conn *pc, unsigned which, int64_t when_ns)
     net_wake_all(&wake);
 }
 
+int64_t udp_write_deadline(struct packet_conn *pc)
+{
+    spin_lock(&pc->lock);
+    int64_t when_ns = pc->write_deadline_ns;
+    spin_unlock(&pc->lock);
+    return when_ns;
+}
+
 void udp_local_addr(struct packet_conn *pc, struct net_addr *out)
 {
     *out = (struct net_addr){pc->laddr_be, pc->lport};

@@ -6,12 +6,16 @@
 // else with EINVAL. Addresses are "host:port": a dotted IPv4 address, "localhost" or nothing, and
 // a decimal port. To listen on "" or ":80" is to listen on every address; port 0 or no port at
 // all lets the system choose one (see net_listener_addr). To dial ":80" is to dial this machine.
-// Names other than "localhost" fail with EADDRNOTAVAIL.
+// Where something is sent or dialled, the host may be a name: its IPv4 addresses are asked for at
+// the name servers that DHCP or the option dns= gives, each time anew.
 //
 // A call that fails returns -1 or NULL and sets errno, which is per goroutine:
 //   EINVAL          an argument makes no sense
 //   EADDRINUSE      the port is taken
-//   EADDRNOTAVAIL   the address is not this machine's, or no port is free
+//   EADDRNOTAVAIL   the address is not this machine's, or no port is free; or it is a name, and no
+//                   name server is known
+//   ENOENT          there is no such name, or it has no IPv4 address
+//   EIO             the name servers failed
 //   ECONNREFUSED    the peer answered that nobody listens there
 //   ECONNRESET      the peer broke the connection off
 //   ETIMEDOUT       a deadline passed, or the peer no longer answers
@@ -53,10 +57,10 @@ struct conn *net_accept(struct listener *l);
 // net_accept get EBADF.
 int net_close_listener(struct listener *l);
 
-// Connects to addr; waits until the peer has answered. While the machine's own address is still
-// being looked for (DHCP, shortly after boot) it waits for that first. For "udp" the connection
-// is only a filter and a default destination: net_read gives one datagram each (the rest of a
-// longer one is lost), net_write sends one.
+// Connects to addr; waits until the peer has answered. A name's addresses are tried in turn. While
+// the machine's own address is still being looked for (DHCP, shortly after boot) it waits for that
+// first. For "udp" the connection is only a filter and a default destination: net_read gives one
+// datagram each (the rest of a longer one is lost), net_write sends one.
 struct conn *net_dial(const char *network, const char *addr);
 
 // As net_dial, but gives up with ETIMEDOUT when time_mono() reaches `when` (0: never).
@@ -116,6 +120,11 @@ ssize_t net_send_to(struct packet_conn *pc, const void *buf, size_t n, const cha
 int net_close_packet(struct packet_conn *pc);
 void net_set_packet_deadline(struct packet_conn *pc, int64_t when);
 int net_packet_addr(struct packet_conn *pc, char *buf, size_t n);
+
+// Writes the first address of the name host, "93.184.216.34", into buf; returns its length. Waits
+// for an answer until time_mono() reaches `when` (0: no limit but the resolver's own, some 11
+// seconds for each name server; then ETIMEDOUT). An address is its own name.
+int net_lookup(const char *host, int64_t when, char *buf, size_t n);
 
 // Waits until the machine has an address, or until time_mono() reaches `when` (0: no limit; then
 // ETIMEDOUT), and writes the address of its first interface, "10.0.2.15", into buf; returns its
