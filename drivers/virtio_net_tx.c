@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Sending. A frame goes from the calling goroutine straight into the ring of its core's queue,
-// the device's header written into the headroom before it, so a frame is one descriptor. Its
+// Sending. A frame goes from the calling goroutine straight into the ring of its core's queue, or
+// of the one its flow keeps to, lest frames of one flow overtake one another (pbuf.queue). The
+// device's header is written into the headroom before it, so a frame is one descriptor. Its
 // doorbell is rung only when the device asks for it and, with `more`, once for several frames.
 //
 // Interrupts for what has been sent are off. Buffers come back when the pair is polled, when the
@@ -62,6 +63,7 @@ static struct pbuf *with_headroom(struct pbuf *p)
         copy->flags = p->flags;
         copy->csum_start = p->csum_start;
         copy->csum_offset = p->csum_offset;
+        copy->queue = p->queue;
     } else if (copy) {
         pbuf_free(copy);
         copy = NULL;
@@ -171,7 +173,7 @@ bool net_transmit(struct netdev *dev, struct pbuf *p, bool more)
     bool again = false;
 
     preempt_disable();
-    struct net_pair *pair = &net->pair[getg()->m->id % net->pairs];
+    struct net_pair *pair = &net->pair[(p->queue ? p->queue - 1u : getg()->m->id) % net->pairs];
     struct net_tx *tx = &pair->tx;
     spin_lock(&tx->lock);
     if (virtq_in_flight(&tx->q) > TX_BATCH && virtq_ready(&tx->q))

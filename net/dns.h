@@ -31,8 +31,8 @@ int dns_parse(const uint8_t *msg, uint32_t n, uint16_t id, const char *name,
 // dns.c
 
 // Asks the name servers the interfaces know of. The number of addresses, or -EINVAL (no name),
-// -EADDRNOTAVAIL (no name server is known), -ENOENT, -EIO, -EHOSTUNREACH (no way to them), -ETIMEDOUT
-// (nobody answered, or deadline_ns has passed; 0: none). Context: goroutine, no locks.
+// -EADDRNOTAVAIL (no name server is known), -ENOENT, -EIO, -EHOSTUNREACH (no way to them),
+// -ETIMEDOUT (nobody answered, or deadline_ns has passed; 0: none). Context: goroutine, no locks.
 int dns_lookup(const char *s, size_t n, int64_t deadline_ns, uint32_t addr_be[DNS_ADDRS_MAX]);
 
 // "host:port" where host may be a name: the number of addresses in out, or what net_addr_parse or

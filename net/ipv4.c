@@ -239,6 +239,7 @@ static int send_fragments(struct route *r, struct pbuf *p, uint32_t dst_be, uint
         }
         pbuf_copy_out(p, off, f->data, n);
         f->len = f->total = n;
+        f->queue = p->queue;
         bool last = off + n == total;
         write_header(f, r->src_be, dst_be, proto, ttl, id,
                      (uint16_t)(off / 8 | (last ? 0 : IP4_FLAG_MF)));
@@ -259,6 +260,7 @@ static struct pbuf *flatten(struct pbuf *p)
         c->flags = p->flags;
         c->csum_start = p->csum_start;
         c->csum_offset = p->csum_offset;
+        c->queue = p->queue;
     }
     pbuf_free(p);
     return c;

@@ -27,7 +27,8 @@ struct netdev {
     // Driver: sends one Ethernet frame. Takes a reference's ownership of p (frees it when the
     // device is done, or at once when it fails). `more` says that another call follows at once,
     // so the doorbell may wait for it. false: the queue was full or the link is down and p was
-    // dropped; TCP will see it as loss. Context: goroutine or g0; takes the queue's own lock
+    // dropped; TCP will see it as loss. Frames with the same p->queue, but 0, keep their order,
+    // also if they come from several cores. Context: goroutine or g0; takes the queue's own lock
     // only.
     bool (*transmit)(struct netdev *dev, struct pbuf *p, bool more);
     // Driver: rings the doorbell for anything held back by `more`. May be NULL.

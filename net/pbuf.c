@@ -25,6 +25,7 @@ struct pbuf *pbuf_alloc(void)
     p->flags = 0;
     p->csum_start = 0;
     p->csum_offset = 0;
+    p->queue = 0;
     p->seg_flags = 0;
     return p;
 }

@@ -35,6 +35,7 @@ struct pbuf {
     uint16_t csum_start, csum_offset; // from data, with PBUF_CSUM_PARTIAL
     uint16_t seg_flags;     // TCP's own while it holds the buffer
     uint32_t seq, seg_len;  // TCP's own
+    uint16_t queue;         // transmit: 1 and up: always the same of the device's queues; 0: any
     int64_t sent_ns;        // TCP's own
 };
 

@@ -145,6 +145,7 @@ struct tcb {
     uint16_t ooo_n, rcvq_n; // buffers
     uint16_t held;      // buffers counted for this connection in tcp_core.held
     uint16_t rcv_last;  // payload of the last segment in order
+    uint16_t tx_queue;  // pbuf.queue of all that is in flight
     uint8_t quick_acks; // acknowledgements not to be delayed
     uint8_t timer_late; // armings of the timer that were replaced but run all the same
 

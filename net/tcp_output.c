@@ -72,6 +72,7 @@ static int emit(struct tcb *c, struct pbuf *p, uint32_t seq, uint8_t flags, cons
     if (n_extra)
         memcpy(o, extra, n_extra);
     fill_checksum(p, h, c->laddr_be, c->raddr_be);
+    p->queue = c->snd_una == c->snd_nxt ? 0 : c->tx_queue;
     c->rcv_acked = c->rcv_nxt;
     c->delack_ns = TCP_NEVER;
     c->flags &= (uint16_t)~TF_ACK_DUE;
@@ -202,8 +203,12 @@ void tcp_output(struct tcb *c, int64_t now_ns)
     if (!tcp_synchronized(c))
         return;
     bool batch = tcp_in_batch();
-    if (c->snd_next && c->snd_nxt == c->snd_una && now_ns - c->last_rcv_ns > c->rto_ns)
-        cubic_idle(c);
+    if (c->snd_next && c->snd_nxt == c->snd_una) {
+        // Nothing is left in the queue used so far that this core's could overtake.
+        c->tx_queue = (uint16_t)(getg()->m->id + 1);
+        if (now_ns - c->last_rcv_ns > c->rto_ns)
+            cubic_idle(c);
+    }
     struct pbuf *p = pick(c);
     while (p) {
         struct pbuf *next;

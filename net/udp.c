@@ -393,6 +393,7 @@ static ssize_t send_datagram(struct packet_conn *pc, const void *buf, size_t n,
     if (!p)
         return -ENOBUFS;
     write_header(p, pc->lport, to->port, src, to->addr_be, sum);
+    p->queue = pc->rport ? pc->lport : 0; // a dialled one is a flow
     spin_lock(&pc->lock);
     if (pc->rc_dst_be == to->addr_be && pc->rc_src_be == src)
         err = ipv4_output_cached(&pc->rc, p, src, to->addr_be, IP_PROTO_UDP, IP_TTL_DEFAULT, false);

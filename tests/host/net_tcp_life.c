@@ -329,6 +329,50 @@ static void nagle(void)
     net_close_listener(l);
 }
 
+// On a device of many queues a segment does not overtake those before it: the flow changes queues
+// only when nothing is in flight.
+static struct tcb *watched;
+static unsigned queues_used;
+
+static bool watch_queue(struct lossy *w, struct pbuf *p)
+{
+    static uint16_t last;
+    const struct ip4_hdr *ip = (void *)(p->data + ETH_HDR_LEN);
+    const struct tcp_hdr *h = (void *)(ip + 1);
+    (void)w;
+    if (ip->ver_ihl != 0x45 || h->sport_be != be16(watched->lport) || !watched->sndq_n)
+        return false;
+    if (be16(ip->len_be) == IP4_HDR_LEN + (h->off >> 4) * 4)
+        return false;
+    if (p->queue != last) {
+        CHECK_EQ(be32(h->seq_be), watched->snd_una);
+        queues_used++;
+    }
+    CHECK(p->queue != 0);
+    last = p->queue;
+    return false;
+}
+
+static void one_queue(void)
+{
+    struct listener *l = listen_on(":80");
+    struct conn *c, *s;
+    wire->par.delay_ns = 200000;
+    pair(l, &c, &s);
+    watched = (struct tcb *)c;
+    wire->hook = watch_queue;
+    for (int i = 0; i < 30; i++) {
+        send_pattern(c, 1, 20000);
+        expect_pattern(s, 1, 20000);
+        time_sleep(TIME_MS * sim_below(3));
+    }
+    CHECK(queues_used > 3);
+    wire->hook = NULL;
+    net_close(c);
+    net_close(s);
+    net_close_listener(l);
+}
+
 // ---- peers that vanish ----
 
 static void dead_peer(void)
@@ -410,6 +454,7 @@ static const struct test tests[] = {
     {"zero_window", zero_window, 4, "", false},
     {"writers", writers, 4, "", false},
     {"nagle", nagle, 2, "", false},
+    {"one_queue", one_queue, 2, "", false}, // 2 and 3 cores
     {"dead_peer", dead_peer, 2, "", false},
     {"nobody_there", nobody_there, 4, "", false},
     {"orphans", orphans, 4, "", false},

@@ -362,7 +362,7 @@ static void wire_check(const uint8_t *f, uint32_t len, const struct virtio_net_h
     if (number >> 28 == 0)
         return;
     uint32_t who = (number >> 24) & 15, n = number & 0xffffff;
-    if (ordered)
+    if (ordered || (who & 1))
         CHECK(n >= wire_next[who]);
     wire_next[who] = n + 1;
     CHECK(!(hdr->flags & NET_HDR_NEEDS_CSUM) == !(n & 1));
@@ -386,6 +386,7 @@ static void sender(void *arg)
             p->csum_start = 34;
             p->csum_offset = n & 7;
         }
+        p->queue = who & 1 ? (uint16_t)(who + 1) : 0; // a flow: in order with many queues, too
         bool keep = sim_below(4) == 0;
         if (keep)
             pbuf_ref(p);

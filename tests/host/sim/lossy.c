@@ -173,6 +173,7 @@ static struct pbuf *copy_of(struct pbuf *p)
     require(p->total <= pbuf_tailroom(c));
     require(pbuf_copy_out(p, 0, c->data, p->total));
     c->len = c->total = p->total;
+    c->queue = p->queue;
     if (p->flags & PBUF_CSUM_PARTIAL) { // complete, or some corruption would go unnoticed
         uint32_t start = p->csum_start;
         uint16_t csum = csum_finish(csum_pbuf(0, c, start, c->total - start));
