@@ -6,11 +6,15 @@
 // and is changed only under guard. A release with waiters hands the lock to the first of them. Lock
 // order: guard (LOCK_SYNC) is the only spinlock taken here.
 //
+// A goroutine that ends must hold none: whoever were given its struct g next would own it. It is
+// reported (reent.c) instead.
+//
 // Rejected: struct mutex and an owner beside it. Whoever asks "do I own this?" would then read the
 // owner without any order to the mutex, and the wait would not show as one for a stream.
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/lock.h>
 
@@ -58,13 +62,14 @@ static bool try_acquire(struct __lock *l, uintptr_t me)
 {
     uintptr_t free = 0;
     // pairs: LIBC-LOCK, with the release below of whoever had it
-    if (likely(atomic_compare_exchange_strong_explicit(&l->word, &free, me, memory_order_acquire,
-                                                       memory_order_relaxed)))
-        return true;
-    // Only this goroutine ever writes its own address there, so a stale value cannot equal it.
-    if ((free & ~WAITERS) != me)
-        return false;
-    l->depth++;
+    if (unlikely(!atomic_compare_exchange_strong_explicit(
+            &l->word, &free, me, memory_order_acquire, memory_order_relaxed))) {
+        // Only this goroutine ever writes its own address there, so a stale value cannot equal it.
+        if ((free & ~WAITERS) != me)
+            return false;
+        l->depth++;
+    }
+    ((struct g *)me)->libc_locks++;
     return true;
 }
 
@@ -82,6 +87,7 @@ static void acquire_slow(struct __lock *l, struct g *gp)
                                                   memory_order_relaxed))
             break;
     }
+    gp->libc_locks++;
     if (word == 0) {
         spin_unlock(&l->guard);
         return;
@@ -111,6 +117,7 @@ static void release_slow(struct __lock *l)
 static void release(struct __lock *l)
 {
     uintptr_t me = (uintptr_t)getg();
+    ((struct g *)me)->libc_locks--;
     if (l->depth > 0) {
         l->depth--;
         return;
@@ -173,4 +180,28 @@ EXPORT void __retarget_lock_release(_LOCK_T l)
 EXPORT void __retarget_lock_release_recursive(_LOCK_T l)
 {
     release(l);
+}
+
+// Streams, for those who want several calls to stay together. One in memory has no lock.
+
+static bool has_lock(const FILE *fp)
+{
+    return !(fp->_flags & __SSTR);
+}
+
+EXPORT void flockfile(FILE *fp)
+{
+    if (has_lock(fp))
+        acquire(fp->_lock);
+}
+
+EXPORT int ftrylockfile(FILE *fp)
+{
+    return has_lock(fp) && !try_acquire(fp->_lock, (uintptr_t)getg());
+}
+
+EXPORT void funlockfile(FILE *fp)
+{
+    if (has_lock(fp))
+        release(fp->_lock);
 }

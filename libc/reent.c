@@ -8,6 +8,7 @@
 #include <reent.h>
 #include <string.h>
 
+#include "kernel/panic.h"
 #include "libc/libc.h"
 #include "libc/reent.h"
 #include "sched/g.h"
@@ -35,6 +36,8 @@ EXPORT int *__errno(void)
 
 void reent_goroutine_exit(struct g *gp)
 {
+    if (gp->libc_locks)
+        fatal_panic("a goroutine ends while it holds a lock of the C library (flockfile)");
     struct _reent *r = (struct _reent *)gp->reent;
     // What _reclaim_reent leaves: the powers of five kept by the conversion of floating point.
     struct _Bigint *b = r->_mp ? _REENT_MP_P5S(r) : NULL;

@@ -95,6 +95,7 @@ struct g {
     uint32_t rand_state; // for the order of select's cases; 0: not begun
     uint8_t stack_class; // see stack.c
     bool reent_ready;    // libc has initialised reent for this goroutine
+    uint16_t libc_locks; // locks of the C library it holds, each as often as it took it
     bool is_system;      // the runtime's own: not counted, keeps nobody from a deadlock verdict
 
     struct g *all_next; // list of every G ever made, set once. guard: publication by release store
