@@ -14,13 +14,11 @@ enum lock_rank {
     LOCK_ARP,          // neighbour cache
     LOCK_CHAN,         // channels, several in address order
     LOCK_SYNC,         // wait queues of mutexes, semaphores, conditions
-    LOCK_NETDEV_RX,    // a device's receive queue
     LOCK_NETDEV_TX,    // a device's transmit queue
     LOCK_TIMERS,       // the timers of one P
     LOCK_SCHED,        // global run queue
     LOCK_GFREE,        // global free list of Gs
     LOCK_HEAP,         // central lists of the allocator
-    LOCK_VM,           // page tables and address space
     LOCK_PAGE,         // free pages
     LOCK_IRQ,          // vector table
     LOCK_CONSOLE,      // console output

@@ -7,16 +7,8 @@
 // device of another kind is passed over.
 
 #include "check.h"
+#include "interfaces.h"
 #include "kernel/acpi.h"
-#include "net/netif.h"
-
-static unsigned interfaces_up(void)
-{
-    unsigned n = 0;
-    for (struct netif *nif = atomic_load(&netif_list); nif; nif = nif->next)
-        n += !nif->loopback && atomic_load(&nif->state) == NETIF_UP;
-    return n;
-}
 
 int main(int argc, char **argv)
 {

@@ -16,13 +16,7 @@
 
 #include <heddle.h>
 
-#define CHECK(cond)                                                        \
-    do {                                                                   \
-        if (!(cond)) {                                                     \
-            printf("%s:%d: not so: %s\n", __func__, __LINE__, #cond);      \
-            exit(1);                                                       \
-        }                                                                  \
-    } while (0)
+#include "check.h"
 
 enum { WORKERS = 40, ROUNDS = 60 };
 
@@ -33,27 +27,27 @@ static void check_own_state(int id)
     char text[64], *end;
     errno = id + 1000;
     go_yield();
-    CHECK(errno == id + 1000);
-    CHECK(open("/no/such/file", O_RDONLY) == -1 && errno == ENOENT);
-    CHECK(close(77) == -1 && errno == EBADF);
+    check(errno == id + 1000);
+    check(open("/no/such/file", O_RDONLY) == -1 && errno == ENOENT);
+    check(close(77) == -1 && errno == EBADF);
 
     snprintf(text, sizeof(text), "%d.%03d %#x %s %zu %lld", id, id * 7 % 1000, id, "abc",
              (size_t)id << 40, (long long)id << 50);
     double d = strtod(text, &end);
-    CHECK(fabs(d - (id + id * 7 % 1000 / 1000.0)) < 1e-9);
+    check(fabs(d - (id + id * 7 % 1000 / 1000.0)) < 1e-9);
     char *word = strtok(text, " ");
     go_yield();
-    CHECK(word == text && strtol(strtok(NULL, " "), NULL, 16) == id);
-    CHECK(strcmp(strtok(NULL, " "), "abc") == 0);
-    CHECK(strtoull(strtok(NULL, " "), NULL, 10) == (unsigned long long)id << 40);
+    check(word == text && strtol(strtok(NULL, " "), NULL, 16) == id);
+    check(strcmp(strtok(NULL, " "), "abc") == 0);
+    check(strtoull(strtok(NULL, " "), NULL, 10) == (unsigned long long)id << 40);
 
     snprintf(text, sizeof(text), "%.15g %e", id / 3.0, id * 1e100);
     double a, b;
-    CHECK(sscanf(text, "%lf %lf", &a, &b) == 2);
-    CHECK(fabs(a - id / 3.0) <= id * 1e-14 && fabs(b - id * 1e100) <= id * 1e94);
+    check(sscanf(text, "%lf %lf", &a, &b) == 2);
+    check(fabs(a - id / 3.0) <= id * 1e-14 && fabs(b - id * 1e100) <= id * 1e94);
     snprintf(text, sizeof(text), "%a", id / 7.0);
-    CHECK(strtod(text, NULL) == id / 7.0);
-    CHECK(sqrt(id * (double)id) == id);
+    check(strtod(text, NULL) == id / 7.0);
+    check(sqrt(id * (double)id) == id);
 }
 
 static int compare(const void *a, const void *b)
@@ -65,24 +59,24 @@ static void check_memory(int id)
 {
     size_t n = 1 + (size_t)id * 37 % 5000;
     int *v = malloc(n * sizeof(*v));
-    CHECK(v != NULL && (uintptr_t)v % 16 == 0);
+    check(v != NULL && (uintptr_t)v % 16 == 0);
     for (size_t i = 0; i < n; i++)
         v[i] = (int)((i * 7919 + (size_t)id) % 10007);
     v = realloc(v, 2 * n * sizeof(*v));
     memcpy(v + n, v, n * sizeof(*v));
     qsort(v, 2 * n, sizeof(*v), compare);
     for (size_t i = 1; i < 2 * n; i++)
-        CHECK(v[i - 1] <= v[i]);
+        check(v[i - 1] <= v[i]);
     free(v);
     void *p;
-    CHECK(posix_memalign(&p, 4096, 100) == 0 && (uintptr_t)p % 4096 == 0);
+    check(posix_memalign(&p, 4096, 100) == 0 && (uintptr_t)p % 4096 == 0);
     free(p);
     char *zero = calloc(n, 3);
     for (size_t i = 0; i < 3 * n; i++)
-        CHECK(zero[i] == 0);
+        check(zero[i] == 0);
     free(zero);
     volatile size_t huge = SIZE_MAX / 2;
-    CHECK(malloc(huge) == NULL && errno == ENOMEM);
+    check(malloc(huge) == NULL && errno == ENOMEM);
 }
 
 static void worker(void *arg)
@@ -101,34 +95,34 @@ static void worker(void *arg)
 static void check_time(void)
 {
     struct timespec before, after, nap = { .tv_sec = 0, .tv_nsec = 20 * 1000000 };
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &before) == 0);
-    CHECK(nanosleep(&nap, NULL) == 0);
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &after) == 0);
+    check(clock_gettime(CLOCK_MONOTONIC, &before) == 0);
+    check(nanosleep(&nap, NULL) == 0);
+    check(clock_gettime(CLOCK_MONOTONIC, &after) == 0);
     int64_t ns = (after.tv_sec - before.tv_sec) * TIME_S + after.tv_nsec - before.tv_nsec;
-    CHECK(ns >= 20 * TIME_MS && ns < 10 * TIME_S);
+    check(ns >= 20 * TIME_MS && ns < 10 * TIME_S);
     nap.tv_nsec = 1000000000;
-    CHECK(nanosleep(&nap, NULL) == -1 && errno == EINVAL);
-    CHECK(clock_gettime(99, &before) == -1 && errno == EINVAL);
+    check(nanosleep(&nap, NULL) == -1 && errno == EINVAL);
+    check(clock_gettime(99, &before) == -1 && errno == EINVAL);
     time_t now = time(NULL);
-    CHECK(now > 1700000000);
+    check(now > 1700000000);
     struct tm *utc = gmtime(&now);
-    CHECK(utc->tm_year >= 123);
-    CHECK(usleep(1000) == 0 && clock() > 0);
+    check(utc->tm_year >= 123);
+    check(usleep(1000) == 0 && clock() > 0);
 }
 
 static void check_process(int argc, char **argv)
 {
-    CHECK(argc == 4 && strcmp(argv[0], "libc") == 0 && strcmp(argv[1], "one") == 0);
-    CHECK(strcmp(argv[2], "two words") == 0 && strcmp(argv[3], "a\"b") == 0 && !argv[4]);
-    CHECK(getenv("HOME") == NULL && setenv("HOME", "/", 1) == 0);
-    CHECK(strcmp(getenv("HOME"), "/") == 0);
-    CHECK(isatty(1) && !isatty(5) && getpid() > 0);
-    CHECK(fopen("file", "r") == NULL && errno == ENOENT);
-    CHECK(write(1, "", 0) == 0 && write(9, "x", 1) == -1 && errno == EBADF);
-    CHECK(sysconf(_SC_NPROCESSORS_ONLN) == go_numcpu());
+    check(argc == 4 && strcmp(argv[0], "libc") == 0 && strcmp(argv[1], "one") == 0);
+    check(strcmp(argv[2], "two words") == 0 && strcmp(argv[3], "a\"b") == 0 && !argv[4]);
+    check(getenv("HOME") == NULL && setenv("HOME", "/", 1) == 0);
+    check(strcmp(getenv("HOME"), "/") == 0);
+    check(isatty(1) && !isatty(5) && getpid() > 0);
+    check(fopen("file", "r") == NULL && errno == ENOENT);
+    check(write(1, "", 0) == 0 && write(9, "x", 1) == -1 && errno == EBADF);
+    check(sysconf(_SC_NPROCESSORS_ONLN) == go_numcpu());
     unsigned char random[2][16];
-    CHECK(getentropy(random[0], 16) == 0 && getentropy(random[1], 16) == 0);
-    CHECK(memcmp(random[0], random[1], 16) != 0);
+    check(getentropy(random[0], 16) == 0 && getentropy(random[1], 16) == 0);
+    check(memcmp(random[0], random[1], 16) != 0);
 }
 
 static bool constructed;
@@ -149,14 +143,14 @@ static void nothing(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(constructed);
+    check(constructed);
     check_process(argc, argv);
     check_time();
     waitgroup_add(&workers, WORKERS);
     for (int i = 0; i < WORKERS; i++)
-        CHECK(go(worker, (void *)(intptr_t)(i * 100)) == 0);
+        check(go(worker, (void *)(intptr_t)(i * 100)) == 0);
     waitgroup_wait(&workers);
     for (int i = 0; i < 40; i++)
-        CHECK(atexit(i == 0 ? at_exit : nothing) == 0);
+        check(atexit(i == 0 ? at_exit : nothing) == 0);
     return 0;
 }

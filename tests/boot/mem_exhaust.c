@@ -11,15 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "kernel/heap.h"
-
-#define CHECK(cond)                                                        \
-    do {                                                                   \
-        if (!(cond)) {                                                     \
-            printf("%s:%d: not so: %s\n", __func__, __LINE__, #cond);      \
-            exit(1);                                                       \
-        }                                                                  \
-    } while (0)
 
 static struct waitgroup waiting;
 static struct chan *hold;
@@ -42,13 +35,13 @@ static size_t use_up(size_t size)
         list = p;
         n++;
     }
-    CHECK(errno == ENOMEM);
+    check(errno == ENOMEM);
     errno = 0;
-    CHECK(!calloc(1000, size) && errno == ENOMEM);
+    check(!calloc(1000, size) && errno == ENOMEM);
     if (list) {
         errno = 0;
-        CHECK(!realloc(list, 20u << 20) && errno == ENOMEM);
-        CHECK(((unsigned char *)list)[size - 1] == 0x5a);
+        check(!realloc(list, 20u << 20) && errno == ENOMEM);
+        check(((unsigned char *)list)[size - 1] == 0x5a);
     }
     while (list) {
         p = list;
@@ -67,7 +60,7 @@ static int spawn_all(void)
         waitgroup_add(&waiting, 1);
         n++;
     }
-    CHECK(errno == ENOMEM);
+    check(errno == ENOMEM);
     chan_close(hold);
     waitgroup_done(&waiting);
     waitgroup_wait(&waiting);
@@ -87,9 +80,9 @@ static void fail_once(void)
             break;
         free(p);
     }
-    CHECK(!p && errno == ENOMEM);
+    check(!p && errno == ENOMEM);
     p = malloc(10);
-    CHECK(p && heap_fail_after(0) == 0);
+    check(p && heap_fail_after(0) == 0);
     free(p);
 }
 
@@ -104,18 +97,18 @@ int main(void)
         printf("%zu bytes in objects of %zu\n", got[i], sizes[i]);
         // The debug build's guards take their share. At the second time large objects find what
         // others needed when memory was scarce, packet buffers for instance, strewn over it.
-        CHECK(got[i] > (i < 7 && !DEBUG ? 12u : 4u) << 20);
+        check(got[i] > (i < 7 && !DEBUG ? 12u : 4u) << 20);
         // The other cores give back what they hoard when they come by.
         time_sleep(2000000);
     }
     volatile size_t many = SIZE_MAX / 2;
-    CHECK(!calloc(many, 4) && errno == ENOMEM);
+    check(!calloc(many, 4) && errno == ENOMEM);
 
     fail_once();
     hold = chan_make(0, 0);
     int n = spawn_all();
     printf("%d goroutines\n", n);
-    CHECK(n > 500);
+    check(n > 500);
     puts("memory runs out and comes back");
     return 0;
 }

@@ -13,16 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "kernel/heap.h"
 #include "kernel/page.h"
-
-#define CHECK(cond)                                                        \
-    do {                                                                   \
-        if (!(cond)) {                                                     \
-            printf("%s:%d: not so: %s\n", __func__, __LINE__, #cond);      \
-            exit(1);                                                       \
-        }                                                                  \
-    } while (0)
 
 enum { WORKERS = 16, ROUNDS = 1500, KEPT = 40 };
 
@@ -43,7 +36,7 @@ static void fill(struct parcel *p)
 static void check_and_free(struct parcel *p)
 {
     for (size_t i = 0; i < p->n; i++)
-        CHECK(p->data[i] == p->byte);
+        check(p->data[i] == p->byte);
     free(p->data);
     p->data = NULL;
 }
@@ -61,16 +54,16 @@ static void make(struct parcel *p, uint32_t *seed)
     case 0:
         p->data = calloc(p->n, 1);
         for (size_t i = 0; i < p->n; i++)
-            CHECK(p->data[i] == 0);
+            check(p->data[i] == 0);
         break;
     case 1:
         p->data = memalign(256, p->n);
-        CHECK((uintptr_t)p->data % 256 == 0);
+        check((uintptr_t)p->data % 256 == 0);
         break;
     default:
         p->data = malloc(p->n);
     }
-    CHECK(p->data && malloc_usable_size(p->data) >= p->n);
+    check(p->data && malloc_usable_size(p->data) >= p->n);
     fill(p);
 }
 
@@ -95,9 +88,9 @@ static void worker(void *arg)
             if (p->data) {
                 size_t n = next(&seed) % 3000, both = n < p->n ? n : p->n;
                 p->data = realloc(p->data, n ? n : 1);
-                CHECK(p->data);
+                check(p->data);
                 for (size_t k = 0; k < both; k++)
-                    CHECK(p->data[k] == p->byte);
+                    check(p->data[k] == p->byte);
                 p->n = n;
                 fill(p);
             }
@@ -119,7 +112,7 @@ static void round_trip(void)
     struct parcel p;
     waitgroup_add(&workers, WORKERS);
     for (int i = 0; i < WORKERS; i++)
-        CHECK(go(worker, (void *)(uintptr_t)(i * 7919 + 1)) == 0);
+        check(go(worker, (void *)(uintptr_t)(i * 7919 + 1)) == 0);
     waitgroup_wait(&workers);
     while (chan_try_recv(post, &p) == 1)
         check_and_free(&p);
@@ -139,10 +132,10 @@ int main(void)
            after.allocs - after.frees, after.live_bytes, before.live_bytes, page_free_count(),
            pages, after.allocs);
     // What may be added are goroutines, which Ps keep for the next time, and their stacks.
-    CHECK(after.allocs - after.frees <= before.allocs - before.frees + 200);
-    CHECK(after.live_bytes <= before.live_bytes + 200000);
-    CHECK(page_free_count() + 1500 >= pages);
-    CHECK(page_total() * PAGE_SIZE > 60u << 20);
+    check(after.allocs - after.frees <= before.allocs - before.frees + 200);
+    check(after.live_bytes <= before.live_bytes + 200000);
+    check(page_free_count() + 1500 >= pages);
+    check(page_total() * PAGE_SIZE > 60u << 20);
     puts("memory is well");
     return 0;
 }

@@ -12,13 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(cond)                                                        \
-    do {                                                                   \
-        if (!(cond)) {                                                     \
-            printf("%s:%d: not so: %s\n", __func__, __LINE__, #cond);      \
-            exit(1);                                                       \
-        }                                                                  \
-    } while (0)
+#include "check.h"
 
 static struct waitgroup growing;
 
@@ -29,7 +23,7 @@ static __attribute__((noinline)) uint64_t descend(unsigned depth, uint64_t seed)
         frame[i] = seed * (uint64_t)(i + 1);
     uint64_t below = depth > 0 ? descend(depth - 1, seed + 1) : 0;
     for (int i = 0; i < 60; i++)
-        CHECK(frame[i] == seed * (uint64_t)(i + 1));
+        check(frame[i] == seed * (uint64_t)(i + 1));
     return below + 1;
 }
 
@@ -38,7 +32,7 @@ static void grow(void *arg)
     uintptr_t n = (uintptr_t)arg;
     for (int i = 0; i < 4; i++) {
         unsigned depth = (unsigned)((n * 37 + (uintptr_t)i * 101) % 380);
-        CHECK(descend(depth, n) == depth + 1);
+        check(descend(depth, n) == depth + 1);
         go_yield();
     }
     waitgroup_done(&growing);
@@ -53,7 +47,7 @@ static void stride(void *arg)
     for (size_t i = 0; i < BYTES; i += 1000)
         array[i] = (unsigned char)(byte + i / 1000);
     for (size_t i = 0; i < BYTES; i += 1000)
-        CHECK(array[i] == (unsigned char)(byte + i / 1000));
+        check(array[i] == (unsigned char)(byte + i / 1000));
     waitgroup_done(&growing);
 }
 
@@ -69,11 +63,11 @@ static void lend(void *unused)
     struct waitgroup *done = &growing;
     char array[100000];
     waitgroup_add(done, 1);
-    CHECK(go(write_for, array) == 0);
+    check(go(write_for, array) == 0);
     while (*(volatile char *)&array[99999] != 0x77)
         go_yield();
     for (size_t i = 0; i < sizeof(array); i++)
-        CHECK(array[i] == 0x77);
+        check(array[i] == 0x77);
     waitgroup_done(done);
 }
 
@@ -81,16 +75,16 @@ int main(void)
 {
     for (uintptr_t i = 0; i < 60; i++) {
         waitgroup_add(&growing, 1);
-        CHECK(go(grow, (void *)i) == 0);
+        check(go(grow, (void *)i) == 0);
     }
     struct go_attr attr = { .name = "stride", .stack_max = 4 << 20 };
     for (uintptr_t i = 0; i < 6; i++) {
         waitgroup_add(&growing, 1);
-        CHECK(go_with(&attr, stride, (void *)i) == 0);
+        check(go_with(&attr, stride, (void *)i) == 0);
     }
     for (int i = 0; i < 10; i++) {
         waitgroup_add(&growing, 1);
-        CHECK(go(lend, NULL) == 0);
+        check(go(lend, NULL) == 0);
     }
     waitgroup_wait(&growing);
     puts("stacks are well");

@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "kernel/page.h"
-#include "kernel/panic.h"
 #include "kernel/preempt.h"
 
 _Thread_local struct g *host_g;
@@ -25,25 +24,6 @@ uintptr_t direct_map_base;
 
 static struct m host_m[MAX_CORES];
 static struct g host_g0[MAX_CORES];
-
-#define check(cond)                                                                    \
-    do {                                                                               \
-        if (!(cond)) {                                                                 \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);         \
-            abort();                                                                   \
-        }                                                                              \
-    } while (0)
-
-_Noreturn void throw(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fprintf(stderr, "fatal error: ");
-    vfprintf(stderr, fmt, ap);
-    fprintf(stderr, "\n");
-    va_end(ap);
-    _exit(2);
-}
 
 void preempt_yield(void)
 {
@@ -60,6 +40,25 @@ static inline void be_core(unsigned n)
     host_m[n].g0 = &host_g0[n];
     host_g0[n].m = &host_m[n];
     setg(&host_g0[n]);
+}
+
+// Runs fn as core 0 in a process of its own, where it may set up once what can be set up only once.
+static inline void in_child(const char *name, void (*fn)(void))
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    check(pid >= 0);
+    if (pid == 0) {
+        be_core(0);
+        fn();
+        exit(0);
+    }
+    int status;
+    check(waitpid(pid, &status, 0) == pid);
+    if (status != 0) {
+        fprintf(stderr, "%s failed\n", name);
+        exit(1);
+    }
 }
 
 static inline uint32_t seed_next(uint64_t *s)

@@ -67,24 +67,6 @@ static void all_back(unsigned cores)
     check(page_free_count() == start_free);
 }
 
-static void in_child(const char *name, void (*fn)(void))
-{
-    fflush(stdout);
-    pid_t pid = fork();
-    check(pid >= 0);
-    if (pid == 0) {
-        be_core(0);
-        fn();
-        exit(0);
-    }
-    int status;
-    check(waitpid(pid, &status, 0) == pid);
-    if (status != 0) {
-        fprintf(stderr, "heap_alloc: %s failed\n", name);
-        exit(1);
-    }
-}
-
 static void check_place(void *p, size_t n)
 {
     uintptr_t a = (uintptr_t)p - direct_map_base;

@@ -23,25 +23,6 @@
 
 static uint64_t top; // of the physical address space under test
 
-// A process for each layout of memory: the allocator is set up once.
-static void in_child(const char *name, void (*fn)(void))
-{
-    fflush(stdout);
-    pid_t pid = fork();
-    check(pid >= 0);
-    if (pid == 0) {
-        be_core(0);
-        fn();
-        exit(0);
-    }
-    int status;
-    check(waitpid(pid, &status, 0) == pid);
-    if (status != 0) {
-        fprintf(stderr, "page_alloc: %s failed\n", name);
-        exit(1);
-    }
-}
-
 static size_t give(uint64_t start, uint64_t end)
 {
     page_add_range(start, end);

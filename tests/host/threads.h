@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "kernel/clock.h"
 #include "kernel/heap.h"
 #include "kernel/panic.h"
@@ -51,25 +52,6 @@ static pthread_mutex_t actors_mutex = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(bool) timers_stop;
 static _Thread_local sigjmp_buf *panic_to;
 static _Thread_local char panic_text[256];
-
-#define check(cond)                                                                    \
-    do {                                                                               \
-        if (!(cond)) {                                                                 \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);         \
-            abort();                                                                   \
-        }                                                                              \
-    } while (0)
-
-_Noreturn void throw(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fprintf(stderr, "fatal error: ");
-    vfprintf(stderr, fmt, ap);
-    fprintf(stderr, "\n");
-    va_end(ap);
-    abort();
-}
 
 void go_panic(const char *fmt, ...)
 {
