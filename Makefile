@@ -80,7 +80,8 @@ FLAGS_libc := -D_GNU_SOURCE
 
 # ---- the kernel ----
 
-ROOMS := lib kernel sched drivers net libc arch/$(ARCH) boot boot/$(ARCH)
+ROOMS := lib kernel sched drivers $(wildcard drivers/$(ARCH)) net libc arch/$(ARCH) boot \
+    boot/$(ARCH)
 SRCS := $(sort $(foreach r,$(ROOMS),$(wildcard $r/*.c $r/*.S)))
 OBJS := $(SRCS:%=$B/%.o)
 
@@ -92,7 +93,8 @@ $B/%.S.o: %.S $B/flags $(NL)/stamp
 
 # The rooms below libc/ run in interrupts too and must not call newlib, which may use vector
 # registers: lib/ has what they need.
-KERNEL_IMPORTS := main|__errno|libc_start|symtab_blob|.*_start|.*_end|__u?(div|mod)ti3|__popcountdi2
+KERNEL_IMPORTS := main|drivers_host_probe|__errno|libc_start|symtab_blob|.*_start|.*_end
+KERNEL_IMPORTS := $(KERNEL_IMPORTS)|__u?(div|mod)ti3|__popcountdi2
 
 $B/kernel.o: $(filter-out $B/libc/%,$(OBJS)) $B/objects
 	$(Q)$(LD) -r -o $@ $(filter %.o,$^); \

@@ -51,4 +51,6 @@ void drivers_init(void)
 {
     pci_scan(pci_found);
     virtio_mmio_probe_all();
+    if (drivers_host_probe)
+        drivers_host_probe();
 }

@@ -25,4 +25,7 @@ void virtio_mmio_probe_all(void);
 void virtio_net_probe(struct virtio_dev *dev);
 void e1000e_probe(struct pci_dev *d);
 
+// host/net.c, in the kernel as a process only; otherwise NULL.
+void drivers_host_probe(void) __attribute__((weak));
+
 #endif

@@ -43,7 +43,9 @@ static inline struct cpu *this_cpu(void)
     return &cpus[m->id];
 }
 
-enum { SIGNAL_TIMER = 34, SIGNAL_WAKE = 35, SIGNAL_IO = 36, SIGNAL_STOP = 37 };
+// Signals of which Linux keeps one at most for a thread that does not take it: SIGALRM, SIGURG,
+// SIGIO, SIGUSR2.
+enum { SIGNAL_TIMER = 14, SIGNAL_WAKE = 23, SIGNAL_IO = 29, SIGNAL_STOP = 12 };
 enum { SIGNAL_STACK_PAGES = 16 };
 #define SIGNAL_BIT(n) (1ull << ((n) - 1))
 #define INTERRUPT_SIGNALS \
@@ -67,6 +69,14 @@ void host_stop(int sig, struct linux_siginfo *info, struct linux_ucontext *uc);
 bool host_dispatch(uint32_t what);
 // What a preempted goroutine calls from arch_preempt_stub.
 void host_preempt_park(void);
+
+void host_signal(const struct cpu *c, int sig);
+// Has Linux interrupt that core with vector whenever the file becomes ready, as long as its
+// interrupts are on; they are off to begin with. The file no longer blocks. False: it is no file
+// that can do that, or there are too many.
+bool host_file_route(int fd, int vector, unsigned core);
+// Context: any.
+void host_file_interrupts(int fd, bool on);
 
 // mmu.c
 

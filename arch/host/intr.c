@@ -9,15 +9,64 @@
 //
 // The bits are taken by one exchange, by a signal handler when interrupts are on, or by whoever
 // turns them on.
+//
+// A device is a file. Linux signals a thread when the file becomes ready; turning that off and on
+// is the mask of the device's interrupt.
 
 #include "arch/arch.h"
 #include "arch/host/host.h"
 #include "kernel/irq.h"
-#include "kernel/irq_vectors.h"
 #include "sched/sched.h"
+
+enum { MAX_FILES = 16 };
+
+// Files of devices: their vectors, and who they interrupt. A signal does not say which file it is
+// for, so all that interrupt its core are looked at.
+static struct {
+    _Atomic(int) vector; // pairs: HOST-FILES
+    unsigned core;
+} files[MAX_FILES];
+
+static void dispatch_files(void)
+{
+    unsigned me = getg()->m->id;
+    for (unsigned i = 0; i < MAX_FILES; i++) {
+        // pairs: HOST-FILES
+        int vector = atomic_load_explicit(&files[i].vector, memory_order_acquire);
+        if (vector == 0)
+            return;
+        if (files[i].core == me)
+            irq_dispatch(vector);
+    }
+}
+
+// Context: the goroutine that starts devices.
+bool host_file_route(int fd, int vector, unsigned core)
+{
+    struct linux_owner owner = { .type = F_OWNER_TID, .id = cpus[core].tid };
+    unsigned i = 0;
+    while (i < MAX_FILES && atomic_load_explicit(&files[i].vector, memory_order_relaxed) != 0)
+        i++;
+    if (i == MAX_FILES)
+        return false;
+    files[i].core = core;
+    // pairs: HOST-FILES
+    atomic_store_explicit(&files[i].vector, vector, memory_order_release);
+    return linux_sys(SYS_FCNTL, fd, F_SETSIG, SIGNAL_IO) == 0 &&
+           linux_sys(SYS_FCNTL, fd, F_SETOWN_EX, &owner) == 0 &&
+           linux_sys(SYS_FCNTL, fd, F_SETFL, LINUX_O_RDWR | LINUX_O_NONBLOCK) == 0;
+}
+
+void host_file_interrupts(int fd, bool on)
+{
+    linux_sys(SYS_FCNTL, fd, F_SETFL,
+              LINUX_O_RDWR | LINUX_O_NONBLOCK | (on ? LINUX_O_ASYNC : 0));
+}
 
 bool host_dispatch(uint32_t what)
 {
+    if (what & PENDING_IO)
+        dispatch_files();
     if (what & PENDING_TIMER)
         preempt_timer_irq();
     if (what & PENDING_WAKE)
@@ -77,29 +126,38 @@ void host_relax(void)
     linux_sys(SYS_SCHED_YIELD);
 }
 
+void host_signal(const struct cpu *c, int sig)
+{
+    static _Atomic(int) pid; // the same for all, so it does not matter who finds it out
+    int mine = atomic_load_explicit(&pid, memory_order_relaxed);
+    if (mine == 0) {
+        mine = (int)linux_sys(SYS_GETPID);
+        atomic_store_explicit(&pid, mine, memory_order_relaxed);
+    }
+    linux_sys(SYS_TGKILL, mine, c->tid, sig);
+}
+
 void arch_send_ipi(unsigned core, enum ipi what)
 {
     struct cpu *c = &cpus[core];
-    static int pid;
-    if (pid == 0)
-        pid = (int)linux_sys(SYS_GETPID);
     if (c->tid == 0)
         return;
     if (what == IPI_STOP) {
-        linux_sys(SYS_TGKILL, pid, c->tid, SIGNAL_STOP);
+        host_signal(c, SIGNAL_STOP);
         return;
     }
     // pairs: HOST-PENDING
     uint32_t was = atomic_fetch_or_explicit(&c->pending, PENDING_WAKE, memory_order_seq_cst);
-    if (was & PENDING_WAKE)
+    // A core that interrupts itself while interrupts are off finds the bit when it turns them on.
+    if ((was & PENDING_WAKE) || (c == this_cpu() && c->irq_off))
         return;
     if (atomic_load_explicit(&c->asleep, memory_order_seq_cst))
         linux_sys(SYS_FUTEX, &c->pending, FUTEX_WAKE_PRIVATE, 1);
     else
-        linux_sys(SYS_TGKILL, pid, c->tid, SIGNAL_WAKE);
+        host_signal(c, SIGNAL_WAKE);
 }
 
-// No device interrupts by memory writes or wires.
+// There are no interrupts by memory writes or wires.
 
 void arch_msi_message(int vector, unsigned core, uint64_t *addr, uint32_t *data)
 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What is used of Linux's system call interface on x86-64: numbers, constants and the layouts of
 // structures. Each call returns what the kernel does, -errno on failure, and touches no errno.
+//
+// Linux does not grow our stacks: memory on a stack that is handed over must have been written to.
 #ifndef ARCH_HOST_LINUX_H
 #define ARCH_HOST_LINUX_H
 
@@ -10,15 +12,16 @@
 enum {
     SYS_READ = 0, SYS_WRITE = 1, SYS_OPEN = 2, SYS_CLOSE = 3, SYS_POLL = 7, SYS_MMAP = 9,
     SYS_MPROTECT = 10, SYS_RT_SIGACTION = 13, SYS_RT_SIGPROCMASK = 14, SYS_IOCTL = 16,
-    SYS_SCHED_YIELD = 24, SYS_MADVISE = 28, SYS_PAUSE = 34, SYS_GETPID = 39, SYS_SOCKET = 41,
-    SYS_CONNECT = 42, SYS_BIND = 49, SYS_CLONE = 56, SYS_FCNTL = 72, SYS_SIGALTSTACK = 131,
+    SYS_WRITEV = 20, SYS_SCHED_YIELD = 24, SYS_MADVISE = 28, SYS_PAUSE = 34, SYS_GETPID = 39,
+    SYS_FCNTL = 72,
+    SYS_SIGALTSTACK = 131,
     SYS_ARCH_PRCTL = 158, SYS_GETTID = 186, SYS_FUTEX = 202, SYS_SCHED_SETAFFINITY = 203,
     SYS_SCHED_GETAFFINITY = 204, SYS_TIMER_CREATE = 222, SYS_TIMER_SETTIME = 223,
     SYS_CLOCK_GETTIME = 228, SYS_EXIT_GROUP = 231, SYS_TGKILL = 234, SYS_GETRANDOM = 318,
 };
 
 enum {
-    LINUX_EINTR = 4, LINUX_EAGAIN = 11, LINUX_ENOMEM = 12, LINUX_EFAULT = 14,
+    LINUX_EINTR = 4, LINUX_EAGAIN = 11, LINUX_ENOMEM = 12, LINUX_EFAULT = 14, LINUX_ENOBUFS = 105,
 
     PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2,
     MAP_PRIVATE = 2, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000,
@@ -34,6 +37,9 @@ enum {
     LINUX_CLOCK_REALTIME = 0, LINUX_CLOCK_MONOTONIC = 1,
     SIGEV_THREAD_ID = 4,
     POLLIN = 1, POLLOUT = 4,
+
+    LINUX_O_RDWR = 2, LINUX_O_NONBLOCK = 0x800, LINUX_O_ASYNC = 0x2000,
+    F_SETFL = 4, F_SETSIG = 10, F_SETOWN_EX = 15, F_OWNER_TID = 0,
 };
 
 struct linux_siginfo;
@@ -75,6 +81,8 @@ struct linux_sigevent {
     int32_t pad[11];
 };
 
+struct linux_iovec { void *base; size_t len; };
+struct linux_owner { int32_t type, id; };
 struct linux_pollfd { int32_t fd; int16_t events, revents; };
 
 static inline long linux_call(long n, long a, long b, long c, long d, long e, long f)

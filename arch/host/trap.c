@@ -127,6 +127,9 @@ void host_exception(int sig, struct linux_siginfo *info, struct linux_ucontext *
         fatal_trap(tf, trap < 32 && trap_names[trap] ? trap_names[trap] : "trap");
     page_fault(tf, info);
     c->irq_off = was_off;
+    // A signal to this thread comes when this handler has ended.
+    if (!was_off && atomic_load_explicit(&c->pending, memory_order_relaxed) != 0)
+        host_signal(c, SIGNAL_WAKE);
 }
 
 void host_stop(int sig, struct linux_siginfo *info, struct linux_ucontext *uc)

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+ARCH = os.environ.get('HEDDLE_ARCH', 'x86_64')
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
@@ -31,15 +32,24 @@ def free_ports(count):
             s.close()
 
 
+def machines(*choices):
+    """The (machine, cores, ...) to test on; a process has no machine, only cores."""
+    if ARCH != 'host':
+        return choices
+    return [('host', *dict((c[1], c[1:]) for c in choices)[n]) for n in {c[1] for c in choices}]
+
+
 class Appliance:
     def __init__(self, example, ports=(), smp=2, machine='q35', mem='128M', args='', kopts='',
                  log=1, image=None, qemu='', nic='virtio'):
         guests = list(ports)
         self.ports = dict(zip(guests, free_ports(len(guests))))
         forwards = ' '.join(f'{host}:{guest}' for guest, host in self.ports.items())
-        words = [f'APP=examples/{example}', f'SMP={smp}', f'MACHINE={machine}', f'NIC={nic}',
-                 f'MEM={mem}', f'ARGS={args}', f'KOPTS={kopts}', f'LOG={log}',
-                 f'PORTS={forwards}', 'KVM=0', f'QEMU={qemu}']
+        words = [f'APP=examples/{example}', f'ARCH={ARCH}', f'SMP={smp}', f'MEM={mem}',
+                 f'ARGS={args}', f'KOPTS={kopts}', f'LOG={log}', f'PORTS={forwards}', 'KVM=0',
+                 f'QEMU={qemu}']
+        if ARCH != 'host':
+            words += [f'MACHINE={machine}', f'NIC={nic}']
         images = os.environ.get('HEDDLE_IMAGES')
         if not image and images:
             image = f'{images}/{example}.elf'

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: arch=x86_64 timeout=120
+# test: timeout=120
 """Packets interrupt goroutines: with an endless loop on every core and slices of a second, 40
 requests one after another are answered; were each to wait for a slice to end, that would take
 a minute."""
 import os
 import time
 
-from appliance import Appliance
+from appliance import Appliance, machines
 
 # The hostile build gives way at every unlock: behind a loop that would be a slice each time.
 hostile = '-hostile' in os.environ.get('HEDDLE_IMAGES', '')
 slice_us = 1000 if hostile else 1000000
 
-for machine, smp in (('q35', 1), ('q35', 2), ('microvm', 2)):
+for machine, smp in machines(('q35', 1), ('q35', 2), ('microvm', 2)):
     with Appliance('busy', ports=[80], smp=smp, machine=machine, kopts=f'slice_us={slice_us}') as a:
         a.wait_for('busy: computing')
         a.wait_serving(80, b'\n')

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: arch=x86_64 timeout=300
+# test: timeout=300
 """The echo example: 64 MB to it and back on one connection compared by checksum, many connections
 at once with random sizes, half-close."""
 import hashlib
 import random
 import threading
 
-from appliance import Appliance
+from appliance import Appliance, machines
 
 MEGABYTE = 1 << 20
 TOTAL = 64 * MEGABYTE
@@ -81,8 +81,8 @@ def crowd(a, count=40):
     assert not failures, failures[:3]
 
 
-for machine, smp, nic in (('q35', 1, 'virtio'), ('q35', 2, 'virtio'), ('microvm', 2, 'virtio'),
-                          ('q35', 2, 'e1000e')):
+for machine, smp, nic in machines(('q35', 1, 'virtio'), ('q35', 2, 'virtio'),
+                                  ('microvm', 2, 'virtio'), ('q35', 2, 'e1000e')):
     with Appliance('echo', ports=[7], smp=smp, machine=machine, nic=nic) as a:
         a.wait_serving(7, b'x')
         crowd(a)

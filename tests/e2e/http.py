@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: arch=x86_64 timeout=240
+# test: timeout=240
 """The http example against curl and a raw client: the page, the counters, keep-alive, pipelining,
 200 connections at once, refusals of bad requests, slow clients."""
 import re
@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from appliance import Appliance
+from appliance import Appliance, machines
 
 PAGE = b'Hello, world!\n'
 GET = b'GET / HTTP/1.1\r\nHost: heddle\r\n\r\n'
@@ -139,8 +139,9 @@ def slow_client(a):
         assert s.recv(1) == b''
 
 
-for machine, smp, nic in (('q35', 1, 'virtio'), ('q35', 2, 'virtio'), ('q35', 4, 'virtio'),
-                          ('microvm', 2, 'virtio'), ('q35', 2, 'e1000e')):
+for machine, smp, nic in machines(('q35', 1, 'virtio'), ('q35', 2, 'virtio'),
+                                  ('q35', 4, 'virtio'), ('microvm', 2, 'virtio'),
+                                  ('q35', 2, 'e1000e')):
     with Appliance('http', ports=[80], smp=smp, machine=machine, nic=nic, args=':80 3') as a:
         a.smp = smp
         a.wait_serving(80)
