@@ -71,7 +71,9 @@ void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp);
 
 // mmu.c
 
-enum { MAP_WRITE = 1, MAP_EXEC = 2, MAP_DEVICE = 4 };
+// MAP_DEVICE: uncached, each access as it is made. MAP_GATHER: uncached, but writes may be put
+// together and come late, as a screen likes it.
+enum { MAP_WRITE = 1, MAP_EXEC = 2, MAP_DEVICE = 4, MAP_GATHER = 8 };
 // Builds the kernel's own page tables (image with its permissions, direct map of all RAM) and
 // switches to them.
 void arch_mmu_init(const struct bootinfo *bi);

@@ -11,6 +11,7 @@
 
 extern char image_start[], image_end[];
 
+#define SCREEN_MAX (256ull << 20) // a larger one is a lie
 #define LOW_PAGE 0x1000u
 #define LOW_FIRST 0x8000u // where nobody has anything, on machines that follow old custom
 #define LOW_END 0xa0000u
@@ -80,6 +81,10 @@ void bootinfo_normalise(struct bootinfo *bi)
     bi->low_page = find_low_page(bi);
     carve(bi, 0, 0x100000, MEM_RESERVED);
     carve(bi, (uintptr_t)image_start, (uintptr_t)image_end, MEM_RESERVED);
+    const struct boot_framebuffer *fb = &bi->framebuffer;
+    uint64_t screen_bytes = (uint64_t)fb->pitch * fb->height;
+    if (fb->pa && screen_bytes <= SCREEN_MAX && fb->pa <= UINT64_MAX - SCREEN_MAX)
+        carve(bi, fb->pa, fb->pa + screen_bytes, MEM_RESERVED);
     if (bi->n_dropped)
         kprintf("memory map: %lu entries beyond the first %d are not used\n",
                 (unsigned long)bi->n_dropped, BOOT_MAX_RANGES);

@@ -15,6 +15,12 @@ struct mem_range {
     enum mem_kind kind;
 };
 
+// A linear framebuffer of `bits` a pixel in direct colours; pa 0: none. As the loader says it.
+struct boot_framebuffer {
+    uint64_t pa;
+    uint32_t pitch, width, height, bits; // pitch: bytes from line to line
+};
+
 struct bootinfo {
     const char *loader;  // "pvh", "multiboot2", ...
     const char *cmdline; // never NULL
@@ -22,6 +28,7 @@ struct bootinfo {
     size_t n_ranges;
     size_t n_dropped;    // ranges beyond BOOT_MAX_RANGES
     uint64_t rsdp_pa;    // 0: not told
+    struct boot_framebuffer framebuffer;
     uint64_t low_page;   // a free page below 640 KiB, for starting cores; 0: none. Normalising
 };
 
@@ -38,7 +45,8 @@ void bootinfo_add(struct bootinfo *bi, uint64_t start, uint64_t len, enum mem_ki
 // bootinfo.c
 
 // Sorts the ranges, drops empty ones and gives what overlaps to the more reserved kind; takes the
-// kernel image and the first MiB out of usable memory, but for low_page, which it finds there.
+// kernel image, the framebuffer and the first MiB out of usable memory, but for low_page, which it
+// finds there.
 void bootinfo_normalise(struct bootinfo *bi);
 
 #endif

@@ -8,6 +8,7 @@
 #include "kernel/console.h"
 #include "kernel/cmdline.h"
 #include "kernel/panic.h"
+#include "kernel/screen.h"
 #include "kernel/spinlock.h"
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
@@ -26,6 +27,7 @@ void console_configure(void)
 
 static void write_all(const char *s, size_t n)
 {
+    screen_write(s, n);
     size_t from = 0;
     for (size_t i = 0; crlf && i < n; i++) {
         if (s[i] != '\n')

@@ -11,6 +11,7 @@
 #include "kernel/page.h"
 #include "kernel/panic.h"
 #include "kernel/print.h"
+#include "kernel/screen.h"
 #include "sched/sched.h"
 
 static struct g boot_g0 = { .name = "g0", .m = &ms[0] };
@@ -54,9 +55,11 @@ void kernel_main(const struct bootinfo *boot)
     console_init();                     // the first output
     cmdline_init(bi.cmdline);
     console_configure();
+    screen_init(&bi.framebuffer);
     bootinfo_normalise(&bi);
     add_memory(&bi, 0, BOOT_MAPPED);
     arch_mmu_init(&bi);                 // page tables with permissions
+    screen_map();
     add_memory(&bi, BOOT_MAPPED, UINT64_MAX);
     arch_machine_init(&bi);             // cores, interrupt controllers
     arch_clock_init();

@@ -17,7 +17,7 @@ static void *table_page(void)
     return page_alloc_zeroed(0);
 }
 
-void *vm_map_mmio(uint64_t pa, size_t len)
+static void *map(uint64_t pa, size_t len, unsigned flags)
 {
     uint64_t first = ROUND_DOWN(pa, (uint64_t)PAGE_SIZE);
     size_t bytes = ROUND_UP(pa + len - first, (uint64_t)PAGE_SIZE);
@@ -28,8 +28,18 @@ void *vm_map_mmio(uint64_t pa, size_t len)
         return NULL;
     for (size_t off = 0; off < bytes; off += PAGE_SIZE) {
         bool won;
-        if (!arch_map_page(va + off, first + off, MAP_WRITE | MAP_DEVICE, table_page, &won))
+        if (!arch_map_page(va + off, first + off, MAP_WRITE | flags, table_page, &won))
             return NULL;
     }
     return (void *)(va + (pa - first));
+}
+
+void *vm_map_mmio(uint64_t pa, size_t len)
+{
+    return map(pa, len, MAP_DEVICE);
+}
+
+void *vm_map_screen(uint64_t pa, size_t len)
+{
+    return map(pa, len, MAP_GATHER);
 }

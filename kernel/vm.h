@@ -13,4 +13,7 @@
 // harmless.
 void *vm_map_mmio(uint64_t pa, size_t len);
 
+// The same for a screen's memory: writes may be gathered and come late.
+void *vm_map_screen(uint64_t pa, size_t len);
+
 #endif

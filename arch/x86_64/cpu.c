@@ -20,6 +20,10 @@ _Static_assert(offsetof(struct g, sp) == 0 && offsetof(struct g, stack_top) == 8
                offsetof(struct cpu, g) == 0 && offsetof(struct cpu, g0) == 8 &&
                offsetof(struct cpu, m) == 16, "switch.S has other offsets");
 
+// What the page attribute bits choose: as after a reset, but for entry 1 (PTE_PWT alone), which is
+// write-combining instead of write-through.
+#define PAT_ENTRIES 0x0007040600070106ull
+
 struct cpu cpus[MAX_CORES];
 struct cpu_features cpu_features;
 uint32_t arch_xsave_size = 512; // read by arch_preempt_stub
@@ -99,7 +103,9 @@ static void detect_features(void)
     f->tsc_deadline = l1.c >> 24 & 1;
     f->xsave = l1.c >> 26 & 1;
     f->rdrand = l1.c >> 30 & 1;
+    f->hypervisor = l1.c >> 31;
     f->pge = l1.d >> 13 & 1;
+    f->pat = l1.d >> 16 & 1;
     if (max >= 7) {
         struct cpuid l7 = cpuid(7, 0);
         f->smep = l7.b >> 7 & 1;
@@ -107,6 +113,8 @@ static void detect_features(void)
     }
     if (max_ext >= 0x80000001)
         f->gib_pages = cpuid(0x80000001, 0).d >> 26 & 1;
+    if (max_ext >= 0x80000007)
+        f->invariant_tsc = cpuid(0x80000007, 0).d >> 8 & 1;
     // "TCGT", the beginning of the interpreter's signature.
     arch_fences_elided = l1.c >> 31 && cpuid(0x40000000, 0).b == 0x54474354;
     if (f->xsave) {
@@ -131,6 +139,8 @@ static void enable_features(void)
     write_cr4(cr4);
     if (f->xsave)
         xsetbv(0, f->xcr0);
+    if (f->pat)
+        wrmsr(MSR_PAT, PAT_ENTRIES);
     // Clean state for whoever runs first.
     __asm__ volatile("fninit; ldmxcsr %0" : : "m"(arch_mxcsr_default));
 }

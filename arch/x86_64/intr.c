@@ -72,6 +72,8 @@ void lapic_timer_setup(bool tsc_deadline)
 {
     lapic_write(LAPIC_TIMER_DIV, 3); // by 16
     lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER | (tsc_deadline ? LVT_TSC_DEADLINE : 0));
+    // A deadline written before the mode has changed would be lost; in memory, writes may wait.
+    __asm__ volatile("mfence" ::: "memory");
 }
 
 void lapic_timer_oneshot(uint32_t ticks)
@@ -120,9 +122,17 @@ void lapic_send_init_sipi(uint32_t apic_id, uint8_t page)
     }
 }
 
+// What device interrupts can be addressed to: eight bits, without interrupt remapping. Those of
+// other cores go to the boot core.
+static uint32_t device_target(unsigned core)
+{
+    uint32_t id = cpus[core].apic_id;
+    return id < 0xff ? id : cpus[0].apic_id & 0xff;
+}
+
 void arch_msi_message(int vector, unsigned core, uint64_t *addr, uint32_t *data)
 {
-    *addr = 0xfee00000u | (uint64_t)(cpus[core].apic_id & 0xff) << 12;
+    *addr = 0xfee00000u | (uint64_t)device_target(core) << 12;
     *data = (uint32_t)vector;
 }
 
@@ -167,7 +177,7 @@ int arch_irq_route(uint32_t gsi, int vector, unsigned core, bool level, bool act
         if (gsi < ioapics[i].gsi_base || gsi - ioapics[i].gsi_base >= ioapics[i].entries)
             continue;
         uint32_t e = gsi - ioapics[i].gsi_base;
-        ioapic_write(i, 0x11 + 2 * e, cpus[core].apic_id << 24);
+        ioapic_write(i, 0x11 + 2 * e, device_target(core) << 24);
         ioapic_write(i, 0x10 + 2 * e, (uint32_t)vector | (level ? 1u << 15 : 0) |
                                       (active_low ? 1u << 13 : 0));
         return 0;

@@ -95,6 +95,8 @@ static uint64_t pte_flags(unsigned flags)
         f |= PTE_NX;
     if (flags & MAP_DEVICE)
         f |= PTE_PCD | PTE_PWT;
+    if (flags & MAP_GATHER)
+        f |= PTE_PWT; // write-combining, by cpu.c's page attribute table
     return f;
 }
 

@@ -2,15 +2,18 @@
 // The time-stamp counter as clock and the local APIC's timer as alarm.
 //
 // The counter's rate comes from CPUID where it is said there, else from a comparison with the ACPI
-// PM timer or the 8254: several windows of a few milliseconds, each bounded by the best of several
-// paired readings, and of those the window with the tightest bounds is believed. A window disturbed
-// by somebody else's work has loose bounds.
+// PM timer, the HPET or the 8254: several windows of a few milliseconds, each bounded by the best
+// of several paired readings, and of those the window with the tightest bounds is believed. A
+// window disturbed by somebody else's work has loose bounds.
+
+#include <string.h>
 
 #include "arch/arch.h"
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/cpu.h"
 #include "kernel/acpi.h"
 #include "kernel/clock.h"
+#include "kernel/cmdline.h"
 #include "kernel/panic.h"
 #include "kernel/print.h"
 #include "kernel/vm.h"
@@ -27,6 +30,29 @@ struct reference {
 static volatile uint32_t *pm_mmio;
 static uint64_t apic_hz; // of the APIC timer after its divider; 0 with TSC deadline
 static uint32_t apic_mult; // APIC ticks per ns, 32 fractional bits
+
+// The event timer's main counter: 32 bits of it will do.
+enum { HPET_PERIOD = 4, HPET_CONFIG = 0x10, HPET_COUNTER = 0xf0, HPET_BYTES = 0x100 };
+#define HPET_PERIOD_MAX_FS 100000000u // by its specification
+static volatile uint8_t *hpet;
+
+static uint32_t read_hpet(void)
+{
+    return *(volatile uint32_t *)(hpet + HPET_COUNTER);
+}
+
+// Its rate, once it counts; 0 if there is none.
+static uint32_t start_hpet(void)
+{
+    if (acpi.hpet_addr == 0 || !(hpet = vm_map_mmio(acpi.hpet_addr, HPET_BYTES)))
+        return 0;
+    uint32_t period_fs = *(volatile uint32_t *)(hpet + HPET_PERIOD);
+    if (period_fs == 0 || period_fs > HPET_PERIOD_MAX_FS)
+        return 0;
+    volatile uint32_t *config = (volatile uint32_t *)(hpet + HPET_CONFIG);
+    *config |= 1;
+    return (uint32_t)(1000000000000000ull / period_fs);
+}
 
 static uint32_t read_pm(void)
 {
@@ -59,12 +85,25 @@ static bool alive(const struct reference *r)
     return false;
 }
 
+// Whether the command line leaves that reference to be used: clock= names the only one.
+static bool allowed(const char *name)
+{
+    const char *only = cmdline_option("clock");
+    return !only || strcmp(only, name) == 0;
+}
+
 static bool find_reference(struct reference *r)
 {
-    if (acpi.pm_timer.bits) {
+    if (acpi.pm_timer.bits && allowed("pm")) {
         if (acpi.pm_timer.space == ACPI_SPACE_MEMORY)
             pm_mmio = vm_map_mmio(acpi.pm_timer.addr, 4);
         *r = (struct reference){ read_pm, PM_HZ, 0xffffff, false, "PM timer" };
+        if (alive(r))
+            return true;
+    }
+    uint32_t hz = allowed("hpet") ? start_hpet() : 0;
+    if (hz) {
+        *r = (struct reference){ read_hpet, hz, UINT32_MAX, false, "HPET" };
         if (alive(r))
             return true;
     }
@@ -164,7 +203,7 @@ void arch_clock_init(void)
     if (hz == 0) {
         struct reference ref;
         if (!find_reference(&ref))
-            throw("arch_clock_init: neither a PM timer nor an 8254 to measure the TSC by");
+            throw("arch_clock_init: no PM timer, HPET or 8254 to measure the TSC by");
         source = ref.name;
         hz = measure(&ref);
     }
@@ -175,6 +214,9 @@ void arch_clock_init(void)
     klog("clock: TSC %lu.%03lu MHz by %s, alarm by %s", (unsigned long)(hz / 1000000),
          (unsigned long)(hz / 1000 % 1000), source,
          cpu_features.tsc_deadline ? "TSC deadline" : "local APIC");
+    // An interpreter's counter is the host's clock, whatever its CPUID says.
+    if (!cpu_features.invariant_tsc && !cpu_features.hypervisor)
+        klog("clock: this processor does not promise that its TSC keeps its rate");
 }
 
 void timer_init_core(void)

@@ -20,6 +20,11 @@ EFI_STATUS efi_give_up(EFI_STATUS status, const CHAR16 *fmt, ...);
 // application's folder or at the root of its volume; "" if there is none.
 void efi_cmdline(EFI_LOADED_IMAGE *self, char line[BOOT_LINE_BYTES]);
 
+// screen.c
+
+// The framebuffer the firmware's graphics output leaves behind; pa 0 if there is none of use.
+void efi_screen(struct boot_framebuffer *fb);
+
 // x86_64/kernel.c and handover.S
 
 // What remains of us when boot services have ended: one block of memory below 4 GiB.

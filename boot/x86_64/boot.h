@@ -40,6 +40,9 @@ void multiboot_cmdline(struct bootinfo *bi, const char *s, size_t max);
 // A module [start, end): if its own line says so it is a text with more of the command line.
 void multiboot_module(struct bootinfo *bi, uint64_t start, uint64_t end, const char *line,
                       size_t max);
+// The framebuffer both protocols describe in the same MULTIBOOT_FRAMEBUFFER_BYTES bytes.
+#define MULTIBOOT_FRAMEBUFFER_BYTES 22u
+void multiboot_framebuffer(struct bootinfo *bi, const uint8_t *told);
 // Memory as the BIOS's E820 call types it.
 void boot_e820_range(struct bootinfo *bi, uint64_t start, uint64_t len, uint32_t type);
 

@@ -22,6 +22,11 @@ multiboot2_header:
     .long boot_entry
 
     .align 8
+    .short 5, 1                     // a framebuffer, if the loader can: any size, 32 bits
+    .long 20
+    .long 0, 0, 32
+
+    .align 8
     .short 6, 1                     // modules on page boundaries, if the loader can
     .long 8
 
@@ -30,7 +35,8 @@ multiboot2_header:
     .long 8
 multiboot2_end:
 
-    .set MULTIBOOT1_FLAGS, 1 << 16 | 1 << 1 | 1 // addresses given, memory told, modules aligned
+    // Addresses given, video mode wished for, memory told, modules aligned.
+    .set MULTIBOOT1_FLAGS, 1 << 16 | 1 << 2 | 1 << 1 | 1
 
     .section .boot.multiboot1, "a"
     .align 4
@@ -43,6 +49,6 @@ multiboot1_header:
     .long data_end
     .long bss_end
     .long boot_entry
-    .long 0, 0, 0, 0                // no wish for a video mode
+    .long 0, 0, 0, 32               // a linear framebuffer of any size, 32 bits
 
     .section .note.GNU-stack, "", @progbits

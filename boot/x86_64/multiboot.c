@@ -9,6 +9,7 @@
 
 #include "boot/x86_64/boot.h"
 #include "kernel/bootinfo.h"
+#include "lib/le.h"
 #include "lib/util.h"
 
 #define MODULE_NAME "cmdline"
@@ -37,6 +38,17 @@ void multiboot_module(struct bootinfo *bi, uint64_t start, uint64_t end, const c
         return;
     line_len = cmdline_text_append(line, sizeof line, bi->cmdline ? line_len : 0, text, len);
     bi->cmdline = line;
+}
+
+// Address, pitch, width, height, bits a pixel, type: 1 for direct colours. Others (palettes, text
+// modes) are not for us.
+void multiboot_framebuffer(struct bootinfo *bi, const uint8_t *told)
+{
+    if (told[21] == 1)
+        bi->framebuffer = (struct boot_framebuffer){
+            .pa = le64_get(told), .pitch = le32_get(told + 8), .width = le32_get(told + 12),
+            .height = le32_get(told + 16), .bits = told[20],
+        };
 }
 
 void boot_e820_range(struct bootinfo *bi, uint64_t start, uint64_t len, uint32_t type)

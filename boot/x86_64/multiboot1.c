@@ -8,12 +8,14 @@
 
 enum mb1_flag {
     MB1_MEMORY = 1 << 0, MB1_CMDLINE = 1 << 2, MB1_MODULES = 1 << 3, MB1_MAP = 1 << 6,
+    MB1_FRAMEBUFFER = 1 << 12,
 };
 
 // Offsets of fields.
 enum {
     INFO_FLAGS = 0, INFO_LOWER_KB = 4, INFO_UPPER_KB = 8, INFO_CMDLINE = 16, INFO_N_MODULES = 20,
-    INFO_MODULES = 24, INFO_MAP_BYTES = 44, INFO_MAP = 48, INFO_BYTES = 120,
+    INFO_MODULES = 24, INFO_MAP_BYTES = 44, INFO_MAP = 48, INFO_FRAMEBUFFER = 88,
+    INFO_BYTES = 120,
     MODULE_START = 0, MODULE_END = 4, MODULE_LINE = 8, MODULE_BYTES = 16,
     MAP_SIZE = 0, MAP_START = 4, MAP_BYTES = 12, MAP_TYPE = 20, MAP_LEAST = 20,
 };
@@ -63,6 +65,8 @@ bool multiboot1_read(struct bootinfo *bi, uint64_t pa)
     }
     if (flags & MB1_MODULES)
         read_modules(bi, le32_get(info + INFO_MODULES), le32_get(info + INFO_N_MODULES));
+    if (flags & MB1_FRAMEBUFFER)
+        multiboot_framebuffer(bi, info + INFO_FRAMEBUFFER);
     if (flags & MB1_MAP)
         read_map(bi, le32_get(info + INFO_MAP), le32_get(info + INFO_MAP_BYTES));
     if (flags & MB1_MEMORY && bi->n_ranges == 0) {

@@ -15,8 +15,8 @@
 #include "lib/util.h"
 
 enum mb2_tag {
-    TAG_END = 0, TAG_CMDLINE = 1, TAG_MODULE = 3, TAG_MEMORY = 4, TAG_MAP = 6, TAG_RSDP1 = 14,
-    TAG_RSDP2 = 15, TAG_EFI_MAP = 17,
+    TAG_END = 0, TAG_CMDLINE = 1, TAG_MODULE = 3, TAG_MEMORY = 4, TAG_MAP = 6, TAG_FRAMEBUFFER = 8,
+    TAG_RSDP1 = 14, TAG_RSDP2 = 15, TAG_EFI_MAP = 17,
 };
 
 #define INFO_MAX (16u << 20)
@@ -53,6 +53,10 @@ static void read_tag(struct bootinfo *bi, const uint8_t *t, size_t len, struct f
     case TAG_MAP:
         f->map = body;
         f->map_len = len;
+        break;
+    case TAG_FRAMEBUFFER:
+        if (len >= MULTIBOOT_FRAMEBUFFER_BYTES)
+            multiboot_framebuffer(bi, body);
         break;
     case TAG_EFI_MAP:
         f->efi_map = body;

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 # test: arch=x86_64 timeout=200
-"""Disk and CD images: a disk image boots, with what a person has written into its heddle.txt; a CD
-image boots; tools/flash writes it to a larger disk, which boots too and has both its partition
-tables, and refuses every disk it should, having written nothing. The disks are files in a made-up
-/dev with a made-up /sys and /proc."""
+"""Disk and CD images: a disk image boots, with what a person has written into its heddle.txt, and
+without a serial port says so on the screen; a CD image boots; tools/flash writes the disk image to
+a larger disk, which boots too and has both its partition tables, and refuses every disk it should,
+having written nothing. The disks are files in a made-up /dev with a made-up /sys and /proc."""
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 
 from appliance import ROOT
@@ -31,6 +33,57 @@ def boot(path, cd=False):
               f'{kind},drive=d', stdin=subprocess.DEVNULL, timeout=90)
     assert 'hello from' in out, out
     return out.replace('\r', '')
+
+
+def font():
+    """The dots of a character, as kernel/font.c has them, to the character."""
+    with open(ROOT + '/kernel/font.c', encoding='utf-8') as f:
+        glyphs = re.findall(r'^    \{ (0x.*) \},', f.read(), re.M)
+    return {tuple(int(row, 16) for row in glyph.split(',')): chr(32 + n)
+            for n, glyph in enumerate(glyphs)}
+
+
+def read_screen(path, glyphs):
+    """The text on a picture of the screen."""
+    with open(path, 'rb') as f:
+        _, size, _, dots = f.read().split(b'\n', 3)
+    width, height = map(int, size.split())
+    scale = width // 480
+    text = ''
+    for y in range(0, height // (10 * scale)):
+        for x in range(0, width // (6 * scale)):
+            rows = []
+            for row in range(1, 9):
+                at = ((y * 10 + row) * width + x * 6) * scale * 3
+                rows.append(sum((dots[at + d * scale * 3] > 0) << (4 - d) for d in range(5)))
+            text += glyphs.get(tuple(rows), '?')
+        text = text.rstrip() + '\n'
+    return text
+
+
+def test_screen(folder, image):
+    """The machine has no serial port; when it has powered off, its screen is still there."""
+    command = [*QEMU, '-vga', 'std', '-no-shutdown', '-monitor', 'stdio', '-drive',
+               f'if=none,id=d,format=raw,file={image}', '-device', 'ide-hd,drive=d']
+    at = command.index('-serial')
+    del command[at:at + 2]
+    qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    picture, text, glyphs = folder + '/screen.ppm', '', font()
+    try:
+        for _ in range(60):
+            time.sleep(1)
+            qemu.stdin.write(f'screendump {picture}\n')
+            qemu.stdin.flush()
+            time.sleep(0.5)
+            if os.path.exists(picture) and os.path.getsize(picture):
+                text = read_screen(picture, glyphs)
+            if 'argument 2: two words' in text:
+                break
+        assert 'hello from hello on 2 cores\nargument 1: one\nargument 2: two words\n' in text, text
+        assert 'booted by multiboot2' in text, text
+    finally:
+        qemu.kill()
+        qemu.wait()
 
 
 def hello():
@@ -149,6 +202,7 @@ def main():
         assert os.path.getsize(image) < 4 << 20, 'the image has 4 MiB'
         out = boot(image)
         assert 'argument 1: one' in out and 'argument 2: two words' in out, out
+        test_screen(folder, image)
         os.environ['MTOOLS_SKIP_CHECK'] = '1'
         old = run('mtype', '-i', image + FAT, '::heddle.txt')
         assert '\nip=none\n-- one "two words"\n' in old, old

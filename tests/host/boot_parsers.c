@@ -125,10 +125,20 @@ static uint32_t make_pvh(void)
     return 0x300;
 }
 
+static void put_framebuffer(uint32_t at)
+{
+    put(at, 8, 0xc0000000);
+    put(at + 8, 4, 4096);
+    put(at + 12, 4, 1000);
+    put(at + 16, 4, 700);
+    put(at + 20, 1, 32);
+    put(at + 21, 1, 1);
+}
+
 static uint32_t make_multiboot1(void)
 {
     make_texts();
-    put(BASE, 4, 1 | 1 << 2 | 1 << 3 | 1 << 6);
+    put(BASE, 4, 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 12);
     put(BASE + 4, 4, 639);
     put(BASE + 8, 4, 0x7e00000 >> 10);
     put(BASE + 16, 4, TEXT);
@@ -139,6 +149,7 @@ static uint32_t make_multiboot1(void)
     put(BASE + 0x80, 4, MODULE_TEXT);
     put(BASE + 0x84, 4, MODULE_TEXT + strlen((char *)memory + (MODULE_TEXT - BASE)));
     put(BASE + 0x88, 4, TEXT + 0x100);
+    put_framebuffer(BASE + 88);
     for (unsigned i = 0; i < 5; i++) {
         put(BASE + 0x100 + i * 24, 4, 20);
         put(BASE + 0x104 + i * 24, 8, machine[i].start);
@@ -195,6 +206,7 @@ static uint32_t make_multiboot2(bool efi)
             put(m + 24 + i * 24, 4, machine[i].e820);
         }
     }
+    put_framebuffer(tag(8, 24));
     put_text(tag(14, 20), "RSD PTR old");
     put_text(tag(15, 36), "RSD PTR new");
     tag(0, 0);
@@ -231,6 +243,10 @@ static void check_machine(struct bootinfo *bi, const char *loader, const char *l
 {
     CHECK(strcmp(bi->loader, loader) == 0 && strcmp(bi->cmdline, line) == 0);
     CHECK(bi->n_ranges == 5 && bi->n_dropped == 0);
+    const struct boot_framebuffer *fb = &bi->framebuffer;
+    CHECK(fb->pa == 0 || (fb->pa == 0xc0000000 && fb->pitch == 4096 && fb->width == 1000 &&
+                          fb->height == 700 && fb->bits == 32));
+    CHECK((fb->pa == 0) == (strcmp(loader, "pvh") == 0));
     check_map(bi);
     CHECK(bi->low_page == 0x8000);
     uint64_t usable = 0, acpi = 0;

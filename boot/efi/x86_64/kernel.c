@@ -120,6 +120,7 @@ EFI_STATUS efi_kernel_prepare(const char *line, uint64_t rsdp_pa, struct efi_han
     struct efi_handover *h = (struct efi_handover *)(uintptr_t)pa;
     *h = plan;
     h->info = (struct bootinfo){ .cmdline = h->line, .rsdp_pa = rsdp_pa };
+    efi_screen(&h->info.framebuffer);
     h->magic = BOOT_EFI;
     h->bootinfo = (uint32_t)(uintptr_t)&h->info;
     CopyMem(h->line, (void *)line, BOOT_LINE_BYTES);
