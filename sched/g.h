@@ -31,7 +31,7 @@ enum g_status {
     G_IDLE,      // just allocated; owned by its allocator
     G_RUNNABLE,  // on exactly one run queue; its stack is owned by nobody
     G_RUNNING,   // owned by g->m; not on a run queue
-    G_SYSCALL,   // Go's state of a blocking call; not entered in this version
+    G_SYSCALL,   // in a blocking call, on g->m, which has no P; see block.c
     G_WAITING,   // parked; whoever is to call goready owns it
     G_DEAD,      // on a free list; its stack may be reused
     G_PREEMPTED, // between being stopped by an interrupt and being queued
@@ -96,6 +96,7 @@ struct g {
     uint8_t stack_class; // see stack.c
     bool reent_ready;    // libc has initialised reent for this goroutine
     uint16_t libc_locks; // locks of the C library it holds, each as often as it took it
+    bool in_block;       // between go_block_enter and go_block_exit
     bool is_system;      // the runtime's own: not counted, keeps nobody from a deadlock verdict
 
     struct g *all_next; // list of every G ever made, set once. guard: publication by release store
@@ -175,6 +176,7 @@ struct m {
     struct g *curg;
     struct p *p;
     struct p *oldp;     // the P it gave up when it last went idle
+    struct p *blocked_p; // the P it had when its goroutine entered a blocking call, NULL outside
     bool spinning;      // owner; counted in sched.nmspinning
     uint32_t rand_state;
     uint64_t ranks_held; // debug build: ranks of the spinlocks held
@@ -186,6 +188,9 @@ struct m {
     // Written by interrupts on this core and by the M with interrupts off.
     int64_t now_ns;         // the clock as last read here; coarse, for dumps
     int64_t hw_deadline_ns; // what the core's timer is armed for, INT64_MAX when it is not
+    _Atomic(bool) preempt_asked; // another core wants the running goroutine stopped
+    bool tickless;          // the tick has ended as nobody waits; see sysmon.c
+    bool block_grace;       // the next tick in this blocking call is not the end of a slice
     uint32_t tick_seen;     // p->schedtick at the last slice tick
     int64_t tick_ns;        // when the next slice tick is due, INT64_MAX when none is armed
     bool wake_later;        // a wake was held back; the timer interrupt looks again

@@ -75,6 +75,11 @@ void acquirep(struct m *m, struct p *p)
         throw("acquirep: the M has a P");
     p_set_status(p, P_IDLE, P_RUNNING);
     m->p = p;
+    own(m, p);
+}
+
+void own(struct m *m, struct p *p)
+{
     atomic_store_explicit(&p->m, m, memory_order_relaxed);
     atomic_store_explicit(&p->guard, m, memory_order_relaxed);
     // Before reading next_ns: whoever lowers it from now on finds this M. pairs: P-TIMERS
@@ -147,8 +152,20 @@ void searched_with_success(void)
 
 void nudge_guard(struct p *p)
 {
-    if (timers_next(p) != INT64_MAX)
-        arch_send_ipi(atomic_load_explicit(&p->guard, memory_order_relaxed)->id, IPI_WAKE);
+    int64_t next_ns = timers_next(p);
+    struct m *guard = atomic_load_explicit(&p->guard, memory_order_relaxed), *mine = getg()->m;
+    if (next_ns == INT64_MAX)
+        return;
+    if (guard != mine) {
+        arch_send_ipi(guard->id, IPI_WAKE);
+    } else if (next_ns > clock_mono_ns()) {
+        preempt_arm(mine, next_ns);
+    } else {
+        m_resched(mine);
+        struct g *gp = getg();
+        if (gp != mine->g0)
+            atomic_store_explicit(&gp->preempt_pending, true, memory_order_relaxed);
+    }
 }
 
 // Claims an idle P and an M for it and sends the M off to look for work; false if there is no such
@@ -182,10 +199,8 @@ static bool wake_pair(void)
 // others, who then rely on it: an M that found no P goes to sleep, a submitter that saw nmspinning
 // > 0 does not wake anybody. So after giving back it looks again, until one of the two masks is
 // empty. Context: not preemptible; also from the timer interrupt, as all it does is atomic claims.
-void wake_one(void)
+void wake_now(void)
 {
-    if (quiet())
-        return;
     do {
         uint32_t none = 0;
         if (!atomic_compare_exchange_strong_explicit(&sched.nmspinning, &none, 1,
@@ -198,9 +213,15 @@ void wake_one(void)
              atomic_load_explicit(&sched.idle_m, memory_order_seq_cst) != 0);
 }
 
+void wake_one(void)
+{
+    if (!quiet())
+        wake_now();
+}
+
 int64_t guarded_next(struct m *m)
 {
-    int64_t next = INT64_MAX;
+    int64_t next = block_timers_next(m);
     uint64_t mask = atomic_load_explicit(&sched.idle_p, memory_order_seq_cst);
     for (; mask; mask &= mask - 1) {
         struct p *p = ps[__builtin_ctzll(mask)];
@@ -220,8 +241,7 @@ void run_guarded_timers(struct m *m, int64_t now)
     }
 }
 
-// Anything to do for an M that would have to find a P first?
-static bool work_published(struct m *m)
+bool work_published(struct m *m)
 {
     if (atomic_load_explicit(&sched.global_len, memory_order_seq_cst) != 0 || netpoll_pending())
         return true;
@@ -267,8 +287,7 @@ static bool unidle(struct m *m)
     return true;
 }
 
-// A device announced work on a core that can get no P: asks a core that has one to look.
-static void pass_on_netpoll(struct m *m)
+void pass_on_netpoll(struct m *m)
 {
     for (unsigned i = 0; i < sched.n_m; i++) {
         struct m *other = atomic_load_explicit(&ps[i]->m, memory_order_relaxed);
@@ -344,13 +363,26 @@ void wake_sleepers(void)
     uint64_t mask = atomic_load_explicit(&sched.idle_m, memory_order_seq_cst);
     for (; mask; mask &= mask - 1)
         arch_send_ipi((unsigned)__builtin_ctzll(mask), IPI_WAKE);
+    // Cores whose goroutine nobody stops do not come round by themselves either.
+    mask = atomic_load_explicit(&sched.tickless, memory_order_relaxed);
+    for (; mask; mask &= mask - 1) {
+        unsigned n = (unsigned)__builtin_ctzll(mask);
+        m_resched(&ms[n]);
+        arch_send_ipi(n, IPI_WAKE);
+    }
+}
+
+void idle_without_p(struct m *m)
+{
+    // pairs: IDLE-CLAIM
+    atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
+    sleep_until_p(m);
 }
 
 void m_main(void)
 {
     struct m *m = getg()->m;
     arch_irq_enable();
-    atomic_fetch_or_explicit(&sched.idle_m, (uint64_t)1 << m->id, memory_order_seq_cst);
-    sleep_until_p(m);
+    idle_without_p(m);
     schedule();
 }

@@ -13,6 +13,7 @@
 #define REPOLL_NS 100000
 
 static _Atomic(struct poller *) pollers; // pairs: POLLER-LIST
+static _Atomic(int64_t) polled_ns;       // see netpoll_last_ns
 static _Atomic(unsigned) outside;        // pollers that are not inside; only grows
 
 void netpoll_register(struct poller *pl)
@@ -44,6 +45,20 @@ void netpoll_mark_wake(struct poller *pl)
 bool netpoll_outside(void)
 {
     return atomic_load_explicit(&outside, memory_order_relaxed) != 0;
+}
+
+void netpoll_mark_all(void)
+{
+    // pairs: POLLER-LIST
+    struct poller *pl = atomic_load_explicit(&pollers, memory_order_acquire);
+    for (; pl; pl = pl->next)
+        if (!pl->inside)
+            netpoll_mark(pl);
+}
+
+int64_t netpoll_last_ns(void)
+{
+    return atomic_load_explicit(&polled_ns, memory_order_relaxed);
 }
 
 static bool wants_poll(struct poller *pl)
@@ -83,6 +98,7 @@ static bool poll_one(struct poller *pl)
 bool netpoll(void)
 {
     bool did = false;
+    atomic_store_explicit(&polled_ns, getg()->m->now_ns, memory_order_relaxed);
     // pairs: POLLER-LIST
     struct poller *pl = atomic_load_explicit(&pollers, memory_order_acquire);
     for (; pl; pl = pl->next)

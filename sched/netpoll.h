@@ -33,6 +33,11 @@ void netpoll_mark_wake(struct poller *pl);
 // Polls what is marked. Context: g0 with a P. Returns true if anything was polled.
 bool netpoll(void);
 
+// Announces work of every poller that is not inside. Context: an interrupt handler.
+void netpoll_mark_all(void);
+// When something was last polled, by the coarse clock. Any context.
+int64_t netpoll_last_ns(void);
+
 // True if a poller is registered by which something may come from outside. Any context.
 bool netpoll_outside(void);
 

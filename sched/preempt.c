@@ -36,6 +36,8 @@ void preempt_start_tick(struct m *m, struct p *p)
     bool on = arch_irq_save();
     m->tick_ns = clock_mono_ns() + sched.slice_ns;
     m->tick_seen = p->schedtick;
+    if (m->tickless)
+        tick_resumed(m);
     preempt_arm(m, m->tick_ns);
     arch_irq_restore(on);
 }
@@ -44,7 +46,7 @@ void preempt_start_tick(struct m *m, struct p *p)
 // scheduler's business.
 static void rearm(struct m *m, int64_t now)
 {
-    int64_t next = m->tick_ns;
+    int64_t next = m->tickless ? sysmon_next(now) : m->tick_ns;
     int64_t timer = guarded_next(m);
     if (m->p)
         timer = MIN(timer, timers_next(m->p));
@@ -57,6 +59,28 @@ static void rearm(struct m *m, int64_t now)
     preempt_arm(m, next);
 }
 
+// The slice tick of m, on which gp runs. A blocking call is stopped by it too if it has to share
+// the core.
+static void tick(struct m *m, struct g *gp, int64_t now)
+{
+    struct p *p = m->p;
+    bool whole = p && gp != m->g0 && p->schedtick == m->tick_seen;
+    m->tick_ns = INT64_MAX;
+    if (whole && tick_stop(m, p, gp))
+        return;
+    // Only without a P may it end otherwise: were it to end on a g0 that is about to resume a
+    // goroutine and has looked at tick_ns already, that one would run for ever.
+    if (p || m->blocked_p)
+        m->tick_ns = now + sched.slice_ns;
+    if (p)
+        m->tick_seen = p->schedtick;
+    if (whole || m->blocked_p) {
+        m->slice_over = !m->block_grace;
+        m->block_grace = false;
+        m_resched(m);
+    }
+}
+
 void preempt_timer_irq(void)
 {
     struct g *gp = getg();
@@ -64,20 +88,9 @@ void preempt_timer_irq(void)
     int64_t now = clock_mono_ns();
     m->hw_deadline_ns = INT64_MAX;
     m->now_ns = now;
-    if (now >= m->tick_ns) {
-        m->tick_ns = INT64_MAX;
-        struct p *p = m->p;
-        // Only without a P may the tick end: were it to end on a g0 that is about to resume a
-        // goroutine and has looked at tick_ns already, that goroutine would run for ever.
-        if (p) {
-            if (gp != m->g0 && p->schedtick == m->tick_seen) {
-                m->slice_over = true;
-                m_resched(m);
-            }
-            m->tick_seen = p->schedtick;
-            m->tick_ns = now + sched.slice_ns;
-        }
-    }
+    if (now >= m->tick_ns)
+        tick(m, gp, now);
+    sysmon(m, now);
     if (m->wake_later) {
         m->wake_later = false;
         if (m->p && (runq_len(m->p) > 0 ||
@@ -89,7 +102,16 @@ void preempt_timer_irq(void)
 
 void preempt_wake_irq(void)
 {
-    rearm(getg()->m, clock_mono_ns());
+    struct g *gp = getg();
+    struct m *m = gp->m;
+    if (atomic_exchange_explicit(&m->preempt_asked, false, memory_order_seq_cst) &&
+        gp != m->g0 && m->p) {
+        m->slice_over = true;
+        m_resched(m);
+    }
+    if (m->tickless && m->p)
+        preempt_start_tick(m, m->p);
+    rearm(m, clock_mono_ns());
 }
 
 bool preempt_irq_exit(void)
@@ -99,7 +121,9 @@ bool preempt_irq_exit(void)
     count(&m->n_irq);
     if (!atomic_load_explicit(&m->resched, memory_order_relaxed) || gp == m->g0)
         return false;
-    if (gp->preempt_off > 0 || !m->p) {
+    if (unlikely(!m->p))
+        return block_irq(m, gp);
+    if (gp->preempt_off > 0) {
         atomic_store_explicit(&gp->preempt_pending, true, memory_order_relaxed);
         return false;
     }
@@ -126,6 +150,8 @@ static bool poll_readied(struct m *m, struct p *p)
 void preempt_m(struct g *gp)
 {
     struct m *m = getg()->m;
+    if (unlikely(!m->p))
+        block_stopped(m, gp);
     struct p *p = m->p;
     bool slice_over = m->slice_over;
     m->slice_over = false;
@@ -144,9 +170,18 @@ void preempt_m(struct g *gp)
     schedule();
 }
 
-void preempt_park(void)
+// The goroutine lets itself be stopped.
+static void stop_here(void)
 {
     arch_mcall(preempt_m);
+    struct g *gp = getg();
+    if (unlikely(gp->in_block))
+        block_resume(gp);
+}
+
+void preempt_park(void)
+{
+    stop_here();
 }
 
 bool preempt_yield_true(void)
@@ -158,10 +193,16 @@ bool preempt_yield_true(void)
 void preempt_yield(void)
 {
     struct g *gp = getg();
-    // g0 is never preempted, and an M without a P has none to give up.
-    if (gp->m == NULL || gp == gp->m->g0 || gp->m->p == NULL)
+    // g0 is never preempted.
+    if (gp->m == NULL || gp == gp->m->g0)
         return;
-    arch_mcall(preempt_m);
+    preempt_disable();
+    tick_look(gp);
+    bool stop = atomic_load_explicit(&gp->m->resched, memory_order_relaxed) ||
+                (HOSTILE && gp->m->p);
+    preempt_enable_quiet();
+    if (stop)
+        stop_here();
 }
 
 // Context: not preemptible; p may belong to another core or to none.

@@ -39,12 +39,21 @@ void execute(struct g *gp, bool inherit_slice)
     run(getg()->m, gp, inherit_slice);
 }
 
+// Something is in the global queue: a goroutine that runs alone now has to share.
+static inline void kick_tickless(void)
+{
+    // pairs: TICKLESS
+    if (atomic_load_explicit(&sched.tickless, memory_order_seq_cst) != 0)
+        tick_kick_all();
+}
+
 void globrunq_put(struct g *gp)
 {
     spin_lock(&sched.lock);
     gqueue_push(&sched.global, gp);
     atomic_store_explicit(&sched.global_len, sched.global_len + 1, memory_order_seq_cst);
     spin_unlock(&sched.lock);
+    kick_tickless();
 }
 
 void globrunq_put_list(struct gqueue *q, uint32_t n)
@@ -57,6 +66,7 @@ void globrunq_put_list(struct gqueue *q, uint32_t n)
     sched.global.tail = q->tail;
     atomic_store_explicit(&sched.global_len, sched.global_len + n, memory_order_seq_cst);
     spin_unlock(&sched.lock);
+    kick_tickless();
 }
 
 void runq_overflow(struct g *first, struct g *last, uint32_t n)

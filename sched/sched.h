@@ -31,6 +31,7 @@ struct sched {
 
     // What an M is to attend to before it picks a goroutine; see sched_attention.
     _Alignas(CACHE_LINE) _Atomic(bool) stopping; // somebody stops the world. pairs: WORLD-STOPPING
+    _Atomic(uint64_t) tickless; // bit n: the tick of M n has ended. pairs: TICKLESS
 
     // Set once.
     int64_t slice_ns;
@@ -114,6 +115,8 @@ struct g *globrunq_get(struct p *p, uint32_t max);
 
 // The slow half of wakep. Context: not preemptible; also from the timer interrupt.
 void wake_one(void);
+// The same, even if searches have been in vain lately.
+void wake_now(void);
 
 // If an idle P exists and nobody is looking for work, wakes an M to look. Context: as wake_one.
 static inline void wakep(void)
@@ -132,6 +135,14 @@ int64_t guarded_next(struct m *m);
 // Runs those that are due. Context: g0 with a P.
 void run_guarded_timers(struct m *m, int64_t now);
 void acquirep(struct m *m, struct p *p);
+// The part of it that makes p, which is m->p and P_RUNNING, known as m's.
+void own(struct m *m, struct p *p);
+// Makes m, which has no P, idle; returns when it holds one. Context: g0.
+void idle_without_p(struct m *m);
+// Anything to do for an M that would have to find a P first?
+bool work_published(struct m *m);
+// A device announced work on a core that can get no P: asks a core that has one to look.
+void pass_on_netpoll(struct m *m);
 // The P of m, which has none afterwards; P_IDLE, but not in the idle mask.
 struct p *releasep(struct m *m);
 // Gives p, P_IDLE and the caller's, to whoever wants it; afterwards the caller sees to it that work
@@ -146,6 +157,39 @@ void stop_m(struct m *m);
 // Entry of an M that has no P yet: sleeps until it is given one, then schedules.
 void m_main(void);
 unsigned pidle_count(void);
+
+// block.c
+
+// Takes p out of a blocking call, if it is in one; p is the caller's then.
+bool block_take(struct p *p, enum p_status to);
+// When the timers of the P are due that m, in a blocking call, still has; INT64_MAX: none.
+int64_t block_timers_next(struct m *m);
+// At the end of an interrupt that has something for m, in a blocking call of gp. True: gp is to be
+// stopped. Context: interrupt.
+bool block_irq(struct m *m, struct g *gp);
+// gp was stopped in a blocking call. Returns if m has got a P for what is to be done: gp then is
+// G_RUNNING. Context: g0 of m, without a P.
+void block_stopped(struct m *m, struct g *gp);
+// gp, the caller, goes on in its blocking call after it was stopped there.
+void block_resume(struct g *gp);
+
+// sysmon.c
+
+// To be called at each interrupt of m's timer. Context: that interrupt.
+void sysmon(struct m *m, int64_t now);
+// When m is to be interrupted for it if its tick has ended; INT64_MAX: never.
+int64_t sysmon_next(int64_t now);
+// The tick of m ends if nobody waits; then true. Context: the timer interrupt, gp runs on m with p.
+bool tick_stop(struct m *m, struct p *p, struct g *gp);
+// It goes on.
+void tick_resumed(struct m *m);
+// preempt_pending was found set on gp, perhaps for this reason; takes that back if it was. Context:
+// gp, not preemptible.
+void tick_look(struct g *gp);
+// Somebody waits: all ticks go on.
+void tick_kick_all(void);
+// Asks m, another core's, to stop its goroutine as at the end of its slice. Context: any.
+void preempt_request(struct m *m);
 
 // deadlock.c
 

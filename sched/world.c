@@ -57,6 +57,8 @@ static bool take(struct p *p, struct m **told)
         return true;
     if (status == P_IDLE)
         return take_idle(p);
+    if (status == P_SYSCALL)
+        return block_take(p, P_STOPPED);
     struct m *m = atomic_load_explicit(&p->m, memory_order_seq_cst);
     if (m && m != *told) {
         m_resched(m);

@@ -49,6 +49,16 @@ int go_maxprocs(int n);
 // Goroutines that exist: running, runnable or blocked, those of the runtime's own not counted.
 size_t go_count(void);
 
+// From here to go_block_exit the caller may keep its core for long without letting others run: a
+// blocking call, as one that waits for a device in a loop. Other goroutines run on another core
+// meanwhile; if none is free they share this one, and the caller is stopped for the length of their
+// turns as though it computed. In between the caller may use memory and clocks, but may not start,
+// wake or wait for goroutines, arm timers, or use the network or stdio. Not nested: panics.
+void go_block_enter(void);
+// Ends it; blocks until the caller may run again as an ordinary goroutine. Panics when there is
+// nothing to end.
+void go_block_exit(void);
+
 // Registers fn(arg) to be called when the innermost go_try around the call ends, or else when the
 // goroutine ends: by return, by panic or by go_exit. Last registered, first called. Never blocks.
 void go_defer(void (*fn)(void *), void *arg);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: smp=1,2,4 timeout=90 expect="deadlock_not: nobody was fooled" reject="deadlock!"
 // Each thing that may end a wait keeps the machine from the verdict while everything else sleeps:
-// a sleeper, a timer with a channel, a ticker, a timer's function, a deadline, a packet that is on
-// its way, a connection somebody outside might make. The last is watched with main blocked on a
-// channel, for as long as a timer of the runtime's own takes.
+// a sleeper, a blocking call, a timer with a channel, a ticker, a timer's function, a deadline, a
+// packet that is on its way, a connection somebody outside might make. The last is watched with
+// main blocked on a channel, for as long as a timer of the runtime's own takes.
 
 #include <errno.h>
 
@@ -25,10 +25,22 @@ static void send_now(void *unused)
     chan_send(c, NULL);
 }
 
+static void block_and_send(void *unused)
+{
+    go_block_enter();
+    for (int64_t until = time_mono() + 60 * TIME_MS; time_mono() < until;)
+        arch_relax();
+    go_block_exit();
+    chan_send(c, NULL);
+}
+
 static void in_time(void)
 {
     static struct timer t;
     check(go(send_later, NULL) == 0);
+    chan_recv(c, NULL);
+
+    check(go(block_and_send, NULL) == 0);
     chan_recv(c, NULL);
 
     struct chan *after = time_after(30 * TIME_MS);
