@@ -31,6 +31,9 @@ static inline uint64_t arch_counter(void);
 // A full fence between memory that is shared with a device: what is stored before is visible to the
 // device before anything after is loaded.
 static inline void arch_device_fence(void);
+// Makes a full fence of the atomic read-modify-write before it: stores before that are visible to
+// other cores before loads after this are made.
+static inline void arch_fence_after_rmw(void);
 // Interrupts of this core off; returns whether they were on. arch_irq_restore takes that back.
 static inline bool arch_irq_save(void);
 static inline void arch_irq_restore(bool on);

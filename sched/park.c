@@ -139,11 +139,25 @@ void goready_tail(struct g *gp)
 static void yield_m(struct g *gp)
 {
     struct m *m = getg()->m;
+    struct p *p = m->p;
     g_set_status(gp, G_RUNNING, G_RUNNABLE);
     dropg(m, gp);
-    runq_put_ring(m->p, gp);
+    if (likely(queue_comes_first(m, p)) && runq_put_unfenced(p, gp)) {
+        // Taking the next is the fence that publishing this one needs. If thieves have left
+        // nothing, this one is published by theirs.
+        bool inherit;
+        struct g *next = runq_take(p, &inherit);
+        arch_fence_after_rmw();
+        wakep();
+        if (likely(next != NULL)) {
+            p->global_in--;
+            run(m, next, inherit);
+        }
+        schedule();
+    }
+    runq_put_ring(p, gp);
     wakep();
-    schedule_inline(m);
+    schedule();
 }
 
 void go_yield(void)

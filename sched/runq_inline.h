@@ -32,6 +32,22 @@ RUNQ_HOT void runq_put_ring(struct p *p, struct g *gp)
     atomic_store_explicit(&q->tail, tail + 1, memory_order_seq_cst);
 }
 
+// runq_put_ring whose publication is left to a read-modify-write of the caller's, followed by
+// arch_fence_after_rmw, before it looks for idle Ps. False: the ring is full. Context: as that.
+RUNQ_HOT bool runq_put_unfenced(struct p *p, struct g *gp)
+{
+    struct runq *q = &p->runq;
+    // pairs: RUNQ-HEAD
+    uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    if (unlikely(tail - head >= RUNQ_SIZE))
+        return false;
+    atomic_store_explicit(runq_slot(q, tail), gp, memory_order_relaxed);
+    // pairs: RUNQ-TAIL
+    atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
+    return true;
+}
+
 // Whoever stood in runnext before; NULL: nobody. Context: as runq_put_ring.
 RUNQ_HOT struct g *runq_put_next(struct p *p, struct g *gp)
 {

@@ -32,13 +32,19 @@ SCHED_HOT _Noreturn void run(struct m *m, struct g *gp, bool inherit_slice)
     arch_gogo(gp);
 }
 
+// Whether schedule() would look at nothing before p's own queue.
+SCHED_HOT bool queue_comes_first(struct m *m, struct p *p)
+{
+    return !HOSTILE && !atomic_load_explicit(&m->look, memory_order_relaxed) &&
+           p->global_in != 0 && m->g0->preempt_off == 0 &&
+           atomic_load_explicit(&page_reserve_full[m->id], memory_order_relaxed);
+}
+
 // schedule() for an M that has just run a goroutine. Context: g0 of m, which holds a P.
 SCHED_HOT _Noreturn void schedule_inline(struct m *m)
 {
     struct p *p = m->p;
-    if (likely(!HOSTILE && !atomic_load_explicit(&m->look, memory_order_relaxed) &&
-               p->global_in != 0 && m->g0->preempt_off == 0 &&
-               atomic_load_explicit(&page_reserve_full[m->id], memory_order_relaxed))) {
+    if (likely(queue_comes_first(m, p))) {
         bool inherit;
         struct g *gp = runq_take(p, &inherit);
         if (likely(gp != NULL)) {

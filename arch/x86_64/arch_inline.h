@@ -36,6 +36,12 @@ static inline void arch_device_fence(void)
         __asm__ volatile("invlpg (%0)" : : "r"(0l) : "memory");
 }
 
+// A locked instruction is one already.
+static inline void arch_fence_after_rmw(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
 static inline uint64_t arch_counter(void)
 {
     uint32_t lo, hi;

@@ -34,6 +34,7 @@ static void linger(void)
 #define move_half NAME(move_half)
 #define runq_put_ring NAME(runq_put_ring)
 #define runq_put_next NAME(runq_put_next)
+#define runq_put_unfenced NAME(runq_put_unfenced)
 #define runq_take NAME(runq_take)
 #define runq_put_full NAME(runq_put_full)
 #define grab NAME(grab)
@@ -80,6 +81,7 @@ uint32_t runq_len(struct p *p);
 #undef move_half
 #undef runq_put_ring
 #undef runq_put_next
+#undef runq_put_unfenced
 #undef runq_take
 #undef runq_put_full
 #undef grab

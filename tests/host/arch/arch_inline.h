@@ -26,6 +26,11 @@ static inline void arch_device_fence(void)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+static inline void arch_fence_after_rmw(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 static inline uint64_t arch_counter(void)
 {
     struct timespec ts;
