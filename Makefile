@@ -21,7 +21,7 @@ endif
 
 # ---- what was asked for, checked before anything is done ----
 
-GOALS := help run build image iso flash test test-images tidy clean deps newlib
+GOALS := help run build image iso flash test model test-images tidy clean deps newlib
 RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE NIC KVM KOPTS QEMU
 VARS := APP ARCH MODE BUILD TEST T V EXAMPLES DEV $(RUN_VARS)
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
@@ -210,6 +210,7 @@ help:
 #: make iso [APP=...]           write a CD image
 #: make test [T=name]           run the tests; TEST=hostile makes the rare happen all the time;
 #:                              without ARCH= on x86_64 and on host
+#: make model                   search the models of the scheduler (a part of make test)
 #: make tidy                    check the rules of the source tree
 #: make deps                    install the Debian packages that are missing
 #: make newlib                  build the C library (done by itself when needed)
@@ -262,7 +263,8 @@ flash: $B/$(APP_ID).img
 
 test-images: $(TESTS:%=$B/tests/%.elf) $(EXAMPLE_NAMES:%=$B/examples/%.elf)
 
-test:
+model: override T = model/*
+test model:
 	@tools/deps test
 	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --mode $(MODE) --build $(BUILD) \
 	    --arch $(if $(filter ARCH,$(given)),$(ARCH),x86_64$(comma)host) $(call quote,$T)
