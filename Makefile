@@ -284,6 +284,11 @@ deps-run:
 deps-efi:
 	@tools/deps efi
 
+# The packet laboratory, a program of this machine (tools/netlab).
+build/netlab: $(wildcard tools/lab/*.[ch])
+	$(call say,CC $@)mkdir -p build; $(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter \
+	    -Werror -I. -o $@ $(filter %.c,$^)
+
 newlib: $(NL)/stamp
 
 $(NL)/stamp: tools/newlib $(wildcard /usr/src/newlib/*.tar.xz) | deps-run
