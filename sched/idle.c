@@ -124,13 +124,12 @@ static bool quiet(void)
     int64_t until = atomic_load_explicit(&sched.quiet_until_ns, memory_order_relaxed);
     if (HOSTILE || until == 0)
         return false;
-    // The timer is armed for that already, and its interrupt takes wake_later back.
-    if (m->wake_later)
-        return true;
-    if (clock_mono_ns() >= until)
-        return false;
-    m->wake_later = true;
-    preempt_arm(m, until);
+    if (!m->wake_later) {
+        if (clock_mono_ns() >= until)
+            return false;
+        m->wake_later = true; // until the timer interrupt takes it back
+        preempt_arm(m, until);
+    }
     return true;
 }
 

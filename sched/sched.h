@@ -118,10 +118,19 @@ void wake_one(void);
 // The same, even if searches have been in vain lately.
 void wake_now(void);
 
-// If an idle P exists and nobody is looking for work, wakes an M to look. Context: as wake_one.
-static inline void wakep(void)
+// Whether there is an idle P, and m does not hold a wake back, with its timer armed to look again.
+// Context: own M, not preemptible, what there is to do is published.
+static inline __attribute__((always_inline)) bool wake_wanted(struct m *m)
 {
-    if (unlikely(atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0) &&
+    return atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
+           (HOSTILE || !m->wake_later ||
+            atomic_load_explicit(&sched.quiet_until_ns, memory_order_relaxed) == 0);
+}
+
+// If an idle P exists and nobody is looking for work, wakes an M to look. Context: as wake_one.
+static inline __attribute__((always_inline)) void wakep(void)
+{
+    if (unlikely(wake_wanted(getg()->m)) &&
         atomic_load_explicit(&sched.nmspinning, memory_order_seq_cst) == 0)
         wake_one();
 }

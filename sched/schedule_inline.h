@@ -73,10 +73,10 @@ SCHED_HOT bool enable_true(void)
 SCHED_HOT bool ready_and_enable(struct g *gp)
 {
     struct g *me = getg();
-    struct p *p = me->m->p;
+    struct m *m = me->m;
     g_set_status(gp, G_WAITING, G_RUNNABLE);
-    struct g *kicked = runq_put_next(p, gp);
-    if (unlikely(kicked || atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0))
+    struct g *kicked = runq_put_next(m->p, gp);
+    if (unlikely(kicked || wake_wanted(m)))
         return ready_rest(kicked);
     return enable_true();
 }
