@@ -22,7 +22,7 @@ endif
 # ---- what was asked for, checked before anything is done ----
 
 GOALS := help run build image iso flash test model test-images tidy clean deps newlib
-RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE NIC KVM KOPTS QEMU
+RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE NIC KVM KOPTS QEMU TRACE
 VARS := APP ARCH MODE BUILD TEST T V EXAMPLES DEV $(RUN_VARS)
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 one_of = $(if $(filter-out $2,$($1))$(word 2,$($1)),$(error \
@@ -227,6 +227,7 @@ help:
 #:   BOOT=direct                how it is started: direct, or from a disk by grub or uefi
 #:   LOG=0                      nothing on the console but what the application prints
 #:   TIMEOUT=10                 end the run after so many seconds, with status 124
+#:   TRACE=out.json             write a trace of the scheduler, for ui.perfetto.dev
 #:   KVM=auto                   0 never, 1 always, auto where a short probe boots under it
 #:   KOPTS="slice_us=100"       options for the kernel
 #:   QEMU="-s -S"               more options for QEMU

@@ -42,6 +42,11 @@ static inline void arch_irq_enable(void);
 // in one step, so an interrupt that came after they were turned off ends the sleep at once. Returns
 // with them off. What was stored before is visible to others before the sleep.
 static inline void arch_idle(void);
+// A relaxed load as the condition of a branch, in as few instructions as there are.
+static inline bool arch_flag(const _Atomic(bool) *flag);
+// Calls trace_goroutine(gp, what) keeping every register, so that a function whose one call this
+// is, on a path hardly ever taken, needs no frame for it.
+static inline void arch_trace_goroutine(const struct g *gp, uint64_t what);
 
 // switch.S
 

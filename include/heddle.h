@@ -9,5 +9,6 @@
 #include <heddle/stats.h>
 #include <heddle/sync.h>
 #include <heddle/time.h>
+#include <heddle/trace.h>
 
 #endif

@@ -21,10 +21,15 @@ void clock_init(uint64_t counter_hz, int64_t wall_ns_at_boot)
     clock.wall_at_base_ns = wall_ns_at_boot;
 }
 
+int64_t clock_counter_ns(uint64_t counter)
+{
+    uint64_t n = counter - clock.base;
+    return (int64_t)(((unsigned __int128)n * clock.mult) >> 32);
+}
+
 int64_t clock_mono_ns(void)
 {
-    uint64_t n = arch_counter() - clock.base;
-    return (int64_t)(((unsigned __int128)n * clock.mult) >> 32);
+    return clock_counter_ns(arch_counter());
 }
 
 int64_t clock_wall_ns(void)

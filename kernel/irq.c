@@ -9,6 +9,7 @@
 #include "kernel/irq_vectors.h"
 #include "kernel/print.h"
 #include "kernel/spinlock.h"
+#include "kernel/trace.h"
 #include "lib/util.h"
 #include "sched/g.h"
 
@@ -55,6 +56,7 @@ void irq_dispatch(int vector)
     // pairs: IRQ-HANDLER
     irq_handler_fn *handler = atomic_load_explicit(&v->handler, memory_order_acquire);
     atomic_fetch_add_explicit(&v->count, 1, memory_order_relaxed);
+    trace_event(TRACE_IRQ_DEVICE, 0, (unsigned)vector);
     if (handler)
         handler(v->arg);
 }

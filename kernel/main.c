@@ -13,6 +13,7 @@
 #include "kernel/print.h"
 #include "kernel/screen.h"
 #include "sched/sched.h"
+#include "sched/trace.h"
 
 static struct g boot_g0 = { .name = "g0", .m = &ms[0] };
 
@@ -42,6 +43,7 @@ static void init_boot_core(void)
 
 static void main_goroutine(void *unused)
 {
+    trace_start_dumper();
     net_init();
     drivers_init();
     libc_start(unused);

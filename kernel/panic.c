@@ -14,6 +14,7 @@
 #include "kernel/print.h"
 #include "kernel/symtab.h"
 #include "sched/sched.h"
+#include "sched/trace.h"
 
 enum { MAX_FRAMES = 40, MAX_GOROUTINES = 1000, STOP_WAIT_US = 100000 };
 
@@ -172,6 +173,9 @@ static _Noreturn void report(const struct trap_frame *tf, uintptr_t fp)
                 gp->name ? " " : "", gp->name ? gp->name : "");
     backtrace(tf ? arch_trap_pc(tf) : 0, tf ? arch_trap_fp(tf) : fp);
     panic_print_goroutines(on_g0 ? NULL : gp);
+    trace_print_last();
+    if (atomic_load_explicit(&trace_on, memory_order_relaxed))
+        trace_dump();
     arch_poweroff(2);
 }
 

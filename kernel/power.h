@@ -9,4 +9,7 @@
 // Only the low 8 bits of status count, as on POSIX. Context: any.
 _Noreturn void machine_exit(int status);
 
+// Registers what machine_exit calls first, in its caller's context; one at most.
+void machine_at_exit(void (*fn)(void));
+
 #endif

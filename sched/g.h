@@ -195,6 +195,7 @@ struct m {
     int64_t tick_ns;        // when the next slice tick is due, INT64_MAX when none is armed
     bool wake_later;        // a wake was held back; the timer interrupt looks again
     bool slice_over;        // the running goroutine has used up its slice; goes to the global queue
+    int64_t schedtrace_ns;  // when its next line of schedtrace= is due, INT64_MAX: never
     _Atomic(uint64_t) n_irq;
 };
 

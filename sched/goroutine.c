@@ -14,6 +14,7 @@
 #include "kernel/panic.h"
 #include "sched/defer.h"
 #include "sched/schedule_inline.h"
+#include "sched/trace.h"
 
 enum { GFREE_MAX = HOSTILE ? 2 : 64, ID_BATCH = 16, STACK_CLASSES = 32 };
 
@@ -133,6 +134,7 @@ static void exit_m(struct g *gp)
 {
     struct m *m = getg()->m;
     struct p *p = m->p;
+    trace_hot(TRACE_LEAVE, LEAVE_EXIT, gp);
     g_set_status(gp, G_RUNNING, G_DEAD);
     dropg(m, gp);
     atomic_store_explicit(&p->live, p->live - !gp->is_system, memory_order_relaxed);
@@ -187,6 +189,7 @@ static inline __attribute__((always_inline)) struct g *spawn(const char *name, s
     g_set_status(gp, G_DEAD, G_RUNNABLE);
     atomic_store_explicit(&p->live, p->live + !is_system, memory_order_relaxed);
     count(&p->n_spawn);
+    trace_hot(TRACE_SPAWN, 0, gp);
     struct g *kicked = runq_put_next(p, gp);
     if (kicked)
         runq_put_ring(p, kicked);

@@ -32,6 +32,7 @@
 #include "kernel/panic.h"
 #include "sched/netpoll.h"
 #include "sched/timer.h"
+#include "sched/trace.h"
 
 #define QUIET_MIN_NS 10000
 #define QUIET_MAX_NS 200000
@@ -82,6 +83,7 @@ void own(struct m *m, struct p *p)
 {
     atomic_store_explicit(&p->m, m, memory_order_relaxed);
     atomic_store_explicit(&p->guard, m, memory_order_relaxed);
+    trace_event(TRACE_ACQUIRE, 0, p->id);
     // Before reading next_ns: whoever lowers it from now on finds this M. pairs: P-TIMERS
     atomic_thread_fence(memory_order_seq_cst);
     preempt_arm(m, timers_next(p));
@@ -190,6 +192,7 @@ static bool wake_pair(void)
     struct p *mine = getg()->m->p;
     if (mine)
         count(&mine->n_wake);
+    trace_event(TRACE_WAKE, 0, m->id);
     arch_send_ipi(m->id, IPI_WAKE);
     return true;
 }
@@ -220,7 +223,7 @@ void wake_one(void)
 
 int64_t guarded_next(struct m *m)
 {
-    int64_t next = block_timers_next(m);
+    int64_t next = MIN(m->schedtrace_ns, block_timers_next(m));
     uint64_t mask = atomic_load_explicit(&sched.idle_p, memory_order_seq_cst);
     for (; mask; mask &= mask - 1) {
         struct p *p = ps[__builtin_ctzll(mask)];
@@ -317,6 +320,8 @@ static void sleep_until_p(struct m *m)
         // Memory has run out somewhere and this core has some to give back.
         if (!atomic_load_explicit(&page_reserve_full[m->id], memory_order_relaxed))
             page_reserve_refill();
+        if (unlikely(m->schedtrace_ns != INT64_MAX) && m->schedtrace_ns <= clock_mono_ns())
+            schedtrace_print(m, clock_mono_ns());
         if (work_published(m)) {
             if (unidle(m))
                 return;
@@ -339,6 +344,7 @@ static void sleep_until_p(struct m *m)
 void stop_m(struct m *m)
 {
     struct p *p = releasep(m);
+    trace_event(TRACE_IDLE, 0, p->id);
     bool stopped = atomic_load_explicit(&sched.stopping, memory_order_seq_cst);
     // Read before the M can be claimed: a waker sets it again.
     bool was_spinning = m->spinning;

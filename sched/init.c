@@ -10,6 +10,7 @@
 #include "kernel/print.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
+#include "sched/trace.h"
 
 static void make_p(unsigned n)
 {
@@ -43,6 +44,8 @@ static void init_m(unsigned n)
     m->rand_state = 0x85ebca6bu * (n + 1) | 1;
     m->hw_deadline_ns = INT64_MAX;
     m->tick_ns = INT64_MAX;
+    m->schedtrace_ns = INT64_MAX;
+    trace_init_core(n);
 }
 
 // The scheduling stack of another core.
@@ -71,6 +74,8 @@ void sched_init(unsigned cores)
         make_p(n);
         init_m(n);
     }
+    trace_init();
+    schedtrace_init();
     sched.n_m = 1;
     sched_set_p_count(1);
     page_on_pressure_wake(wake_sleepers);

@@ -68,6 +68,7 @@ static void park_m(struct g *gp)
 {
     struct m *m = getg()->m;
     gp->preempt_off--;
+    trace_hot(TRACE_LEAVE, LEAVE_BLOCK, gp);
     g_set_status(gp, G_RUNNING, G_WAITING);
     dropg(m, gp);
     if (m->park_commit && !m->park_commit(gp, m->park_arg)) {
@@ -80,6 +81,7 @@ static void park_m(struct g *gp)
 void park_unlock_m(struct g *gp)
 {
     struct m *m = getg()->m;
+    trace_hot(TRACE_LEAVE, LEAVE_BLOCK, gp);
     g_set_status(gp, G_RUNNING, G_WAITING);
     dropg(m, gp);
     // From the release on gp may run elsewhere.
@@ -129,6 +131,7 @@ void goready(struct g *gp)
 void goready_tail(struct g *gp)
 {
     preempt_disable();
+    trace_hot(TRACE_READY, 0, gp);
     g_set_status(gp, G_WAITING, G_RUNNABLE);
     runq_put_ring(getg()->m->p, gp);
     wakep();
@@ -140,6 +143,7 @@ static void yield_m(struct g *gp)
 {
     struct m *m = getg()->m;
     struct p *p = m->p;
+    trace_hot(TRACE_LEAVE, LEAVE_YIELD, gp);
     g_set_status(gp, G_RUNNING, G_RUNNABLE);
     dropg(m, gp);
     if (likely(queue_comes_first(m, p)) && runq_put_unfenced(p, gp)) {

@@ -18,6 +18,7 @@
 #include "sched/netpoll.h"
 #include "sched/schedule_inline.h"
 #include "sched/timer.h"
+#include "sched/trace.h"
 
 void preempt_arm(struct m *m, int64_t when_ns)
 {
@@ -86,6 +87,7 @@ void preempt_timer_irq(void)
     struct g *gp = getg();
     struct m *m = gp->m;
     int64_t now = clock_mono_ns();
+    trace_event(TRACE_IRQ_TIMER, 0, 0);
     m->hw_deadline_ns = INT64_MAX;
     m->now_ns = now;
     if (now >= m->tick_ns)
@@ -102,6 +104,7 @@ void preempt_timer_irq(void)
 
 void preempt_wake_irq(void)
 {
+    trace_event(TRACE_IRQ_WAKE, 0, 0);
     struct g *gp = getg();
     struct m *m = gp->m;
     if (atomic_exchange_explicit(&m->preempt_asked, false, memory_order_seq_cst) &&
@@ -158,6 +161,7 @@ void preempt_m(struct g *gp)
     g_set_status(gp, G_RUNNING, G_PREEMPTED);
     dropg(m, gp);
     count(&p->n_preempt);
+    trace_event(TRACE_LEAVE, slice_over ? LEAVE_SLICE : LEAVE_PREEMPT, gp->id);
     g_set_status(gp, G_PREEMPTED, G_RUNNABLE);
     if (slice_over || HOSTILE) {
         globrunq_put(gp);

@@ -17,6 +17,7 @@
 #include "sched/netpoll.h"
 #include "sched/schedule_inline.h"
 #include "sched/timer.h"
+#include "sched/trace.h"
 
 struct sched sched;
 struct m ms[MAX_CORES];
@@ -106,12 +107,15 @@ bool sched_poll(struct m *m, struct p *p)
         if (next <= now) {
             timers_run(p, now);
             run_guarded_timers(m, now);
+            if (unlikely(m->schedtrace_ns <= now))
+                schedtrace_print(m, now);
             did = true;
         }
         preempt_arm(m, MIN(timers_next(p), guarded_next(m)));
     }
     if (netpoll_pending() && netpoll()) {
         count(&p->n_netpoll);
+        trace_event(TRACE_POLL, 0, 0);
         did = true;
     }
     // The next pick attends to it.
@@ -166,6 +170,7 @@ static struct g *steal_round(struct m *m, struct p *p, bool last)
         struct g *gp = runq_steal(p, victim, last);
         if (gp) {
             count(&p->n_steal);
+            trace_event(TRACE_STEAL, 0, victim->id);
             return gp;
         }
     }

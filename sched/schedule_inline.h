@@ -13,6 +13,7 @@
 #include "kernel/spin_inline.h"
 #include "sched/runq_inline.h"
 #include "sched/sched.h"
+#include "sched/trace.h"
 
 #define SCHED_HOT static inline __attribute__((always_inline))
 
@@ -27,6 +28,7 @@ SCHED_HOT _Noreturn void run(struct m *m, struct g *gp, bool inherit_slice)
     m->slice_over = false;
     p->schedtick += !inherit_slice;
     count(&p->n_switch);
+    trace_hot(TRACE_RUN, 0, gp);
     if (unlikely(m->tick_ns == INT64_MAX))
         preempt_start_tick(m, p);
     arch_gogo(gp);
@@ -74,6 +76,7 @@ SCHED_HOT bool ready_and_enable(struct g *gp)
 {
     struct g *me = getg();
     struct m *m = me->m;
+    trace_hot(TRACE_READY, 0, gp);
     g_set_status(gp, G_WAITING, G_RUNNABLE);
     struct g *kicked = runq_put_next(m->p, gp);
     if (unlikely(kicked || wake_wanted(m)))

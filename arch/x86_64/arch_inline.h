@@ -69,6 +69,21 @@ static inline void arch_irq_restore(bool on)
         arch_irq_enable();
 }
 
+// A compiler does not fold an atomic load into the comparison.
+static inline bool arch_flag(const _Atomic(bool) *flag)
+{
+    bool set;
+    __asm__("cmpb $0, %1" : "=@ccne"(set) : "m"(*flag));
+    return set;
+}
+
+static inline void arch_trace_goroutine(const struct g *gp, uint64_t what)
+{
+    // What it reads of gp is written before; what it writes nobody here reads.
+    __asm__ volatile("call arch_trace_thunk"
+                     : : "D"(gp), "S"(what), "m"(*(const char(*)[128])gp) : "cc");
+}
+
 // sti takes effect after the next instruction, so no interrupt fits between it and hlt.
 static inline void arch_idle(void)
 {

@@ -78,6 +78,38 @@ arch_gogo:
     ud2
     .size arch_gogo, . - arch_gogo
 
+// Calls trace_goroutine(rdi, rsi) for arch_trace_goroutine. The caller may be a leaf in the middle
+// of anything.
+    .globl arch_trace_thunk
+    .type arch_trace_thunk, @function
+arch_trace_thunk:
+    pushq %rbp
+    movq %rsp, %rbp
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    andq $-16, %rsp
+    call trace_goroutine
+    leaq -72(%rbp), %rsp
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rax
+    popq %rbp
+    ret
+    .size arch_trace_thunk, . - arch_trace_thunk
+
 // void arch_call_on_stack(uintptr_t top, void (*fn)(void))
     .globl arch_call_on_stack
     .type arch_call_on_stack, @function

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,2 exit=2 expect="panic: send on closed channel" reject="deferred too late"
+// test: smp=1,2 exit=2 expect="(?s)panic: send on closed channel\n.*^goroutine 1 .*^core 0,"
+// test: expect+="its last events:\n(\t-\d+\.\d{6} s  [^\n]+\n)+"
+// test: reject="deferred too late"
 // A panic nobody recovers, in a goroutine that was waiting: deferred calls run, then the report,
-// exit status 2.
+// what the cores did last included, exit status 2.
 
 #include "check.h"
 

@@ -43,4 +43,15 @@ static inline void arch_irq_restore(bool on) { (void)on; }
 static inline void arch_irq_enable(void) {}
 static inline void arch_idle(void) {}
 
+static inline bool arch_flag(const _Atomic(bool) *flag)
+{
+    return __atomic_load_n((const bool *)flag, __ATOMIC_RELAXED);
+}
+
+void trace_goroutine(const struct g *gp, uint64_t what);
+static inline void arch_trace_goroutine(const struct g *gp, uint64_t what)
+{
+    trace_goroutine(gp, what);
+}
+
 #endif
