@@ -22,7 +22,7 @@ endif
 # ---- what was asked for, checked before anything is done ----
 
 GOALS := help run build image iso flash test model test-images tidy clean deps newlib
-RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE NIC KVM KOPTS QEMU TRACE
+RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE NIC DISK KVM KOPTS QEMU TRACE
 VARS := APP ARCH MODE BUILD TEST T V EXAMPLES DEV $(RUN_VARS)
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 one_of = $(if $(filter-out $2,$($1))$(word 2,$($1)),$(error \
@@ -221,6 +221,7 @@ help:
 #:   ARCH=x86_64                the machine; MACHINE=q35|microvm which model of it; or ARCH=host,
 #:                              a process of this machine instead
 #:   NIC=virtio                 the network card: virtio or e1000e
+#:   DISK=file                  a disk for it, whose sectors are the file's
 #:   SMP=2 MEM=512M             cores (1 to 64) and memory
 #:   ARGS="a 'b c'"             the application's arguments
 #:   PORTS="8080:80 9000:9000"  host:guest TCP ports

@@ -23,6 +23,8 @@ static const struct {
     void (*probe)(struct virtio_dev *dev);
 } virtio_drivers[] = {
     { VIRTIO_TYPE_NET, virtio_net_probe },
+    { VIRTIO_TYPE_BLK, virtio_blk_probe },
+    { VIRTIO_TYPE_RNG, virtio_rng_probe },
 };
 
 static void pci_found(struct pci_dev *d)

@@ -18,11 +18,13 @@ void virtio_found(struct virtio_dev *dev);
 // Network cards that work; the next one's number. Context: probing.
 extern unsigned eth_count;
 
-// virtio_pci.c, virtio_mmio.c, virtio_net.c, e1000e.c
+// virtio_pci.c, virtio_mmio.c, virtio_net.c, virtio_blk.c, virtio_rng.c, e1000e.c
 
 void virtio_pci_probe(struct pci_dev *d);
 void virtio_mmio_probe_all(void);
 void virtio_net_probe(struct virtio_dev *dev);
+void virtio_blk_probe(struct virtio_dev *dev);
+void virtio_rng_probe(struct virtio_dev *dev);
 void e1000e_probe(struct pci_dev *d);
 
 // host/net.c, in the kernel as a process only; otherwise NULL.

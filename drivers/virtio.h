@@ -12,7 +12,7 @@
 #include "drivers/virtq.h"
 #include "kernel/irq.h"
 
-enum virtio_type { VIRTIO_TYPE_NET = 1 };
+enum virtio_type { VIRTIO_TYPE_NET = 1, VIRTIO_TYPE_BLK = 2, VIRTIO_TYPE_RNG = 4 };
 
 enum virtio_status {
     VIRTIO_ACKNOWLEDGE = 1,

@@ -236,8 +236,13 @@ static bool find_windows(struct virtio_pci *v)
 
 void virtio_pci_probe(struct pci_dev *d)
 {
-    // Transitional devices number their types otherwise; of those only the network card is of use.
-    uint32_t type = d->device >= 0x1040 ? d->device - 0x1040u : d->device == 0x1000 ? 1 : 0;
+    // Transitional devices number their types otherwise.
+    static const uint8_t transitional[] = { VIRTIO_TYPE_NET, VIRTIO_TYPE_BLK, 0, 0, 0,
+                                            VIRTIO_TYPE_RNG };
+    uint32_t old = d->device - 0x1000u;
+    uint32_t type = d->device >= 0x1040             ? d->device - 0x1040u
+                    : old < ARRAY_LEN(transitional) ? transitional[old]
+                                                    : 0;
     if (type == 0)
         return;
     struct virtio_pci *v = heap_zalloc(sizeof *v);

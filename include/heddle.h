@@ -3,6 +3,7 @@
 #ifndef HEDDLE_H
 #define HEDDLE_H
 
+#include <heddle/blk.h>
 #include <heddle/chan.h>
 #include <heddle/go.h>
 #include <heddle/net.h>

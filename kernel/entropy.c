@@ -7,6 +7,10 @@
 // Seeding: four hardware random numbers where the processor has them, and 64 samples of the
 // counter around memory accesses in any case, all run through the cipher. Fresh hardware numbers
 // are mixed into the key at each refill.
+//
+// What devices give (entropy_add) is absorbed into one shared seed, under a lock, and its number
+// goes up. A core that finds the number changed throws away what it has in store and absorbs the
+// seed, which does not tell what the core's key was nor is told by it.
 
 #include "kernel/entropy.h"
 
@@ -14,6 +18,7 @@
 
 #include "arch/arch.h"
 #include "kernel/preempt.h"
+#include "kernel/spinlock.h"
 #include "lib/le.h"
 #include "sched/g.h"
 
@@ -21,9 +26,19 @@
 #define POOL_BYTES (POOL_BLOCKS * 64u - 32u)
 #define JITTER_SAMPLES 64u
 
+#define ASK_EVERY 4096u // refills of a core between two requests to the source
+
+static struct spinlock shared_lock = SPINLOCK_INIT(LOCK_ENTROPY);
+static uint32_t shared[8];              // guard: shared_lock
+static _Atomic(uint32_t) shared_number; // pairs: ENTROPY-SHARED. Changes under shared_lock
+static void (*_Atomic source)(void *);  // pairs: ENTROPY-SOURCE. The last one registered
+static void *source_arg;
+
 struct generator {
     // Owner: the core, preemption off.
     uint32_t key[8];
+    uint32_t number;  // of the shared seed it has absorbed
+    uint32_t refills;
     uint32_t left; // unused bytes at the end of pool
     bool seeded;
     uint8_t pool[POOL_BYTES];
@@ -68,15 +83,15 @@ void chacha20_block(const uint32_t key[8], uint32_t counter, const uint32_t nonc
 }
 
 // Replaces the key by one that depends on it and on all of data.
-static void absorb(struct generator *gen, const uint32_t *data, size_t words)
+static void absorb(uint32_t key[8], const uint32_t *data, size_t words)
 {
     static const uint32_t nonce[3] = { 0x64656573 };
     uint8_t block[64];
     for (size_t i = 0; i < words; i++) {
-        gen->key[i % 8] ^= data[i];
+        key[i % 8] ^= data[i];
         if (i % 8 == 7 || i == words - 1) {
-            chacha20_block(gen->key, (uint32_t)i, nonce, block);
-            memcpy(gen->key, block, 32);
+            chacha20_block(key, (uint32_t)i, nonce, block);
+            memcpy(key, block, 32);
         }
     }
     memset(block, 0, sizeof block);
@@ -93,22 +108,64 @@ static void seed(struct generator *gen)
             walk[(k * 97 + i * 61) % POOL_BYTES]++;
         samples[i] = (uint32_t)arch_counter();
     }
-    absorb(gen, samples, JITTER_SAMPLES);
+    absorb(gen->key, samples, JITTER_SAMPLES);
     uint64_t who = (uint64_t)(gen - generators);
     for (int i = 0; i < 4; i++) {
         uint64_t hw = 0;
         arch_random_u64(&hw);
         uint32_t words[4] = { (uint32_t)hw, (uint32_t)(hw >> 32), (uint32_t)who, (uint32_t)i };
-        absorb(gen, words, 4);
+        absorb(gen->key, words, 4);
     }
     gen->seeded = true;
 }
 
-static void refill(struct generator *gen)
+static void take_shared(struct generator *gen, uint32_t number)
+{
+    uint32_t copy[8];
+    spin_lock(&shared_lock);
+    memcpy(copy, shared, sizeof copy);
+    spin_unlock(&shared_lock);
+    absorb(gen->key, copy, 8);
+    memset(copy, 0, sizeof copy);
+    __asm__ volatile("" : : "r"(copy) : "memory"); // the wiping is for real
+    gen->number = number;
+}
+
+void entropy_add(const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    spin_lock(&shared_lock);
+    while (n > 0) {
+        uint32_t words[8] = { 0 };
+        size_t now = MIN(n, sizeof words);
+        memcpy(words, p, now);
+        absorb(shared, words, 8);
+        p += now;
+        n -= now;
+    }
+    uint32_t number = atomic_load_explicit(&shared_number, memory_order_relaxed) + 1;
+    // pairs: ENTROPY-SHARED
+    atomic_store_explicit(&shared_number, number ? number : 1, memory_order_release);
+    spin_unlock(&shared_lock);
+}
+
+void entropy_source(void (*ask)(void *), void *arg)
+{
+    source_arg = arg;
+    atomic_store_explicit(&source, ask, memory_order_release); // pairs: ENTROPY-SOURCE
+}
+
+static void refill(struct generator *gen, uint32_t number)
 {
     static const uint32_t nonce[3] = { 0x6c6f6f70 };
     if (!gen->seeded)
         seed(gen);
+    if (gen->number != number)
+        take_shared(gen, number);
+    // pairs: ENTROPY-SOURCE
+    void (*ask)(void *) = atomic_load_explicit(&source, memory_order_acquire);
+    if (++gen->refills % ASK_EVERY == 0 && ask)
+        ask(source_arg);
     uint64_t hw = 0;
     arch_random_u64(&hw);
     uint64_t now = arch_counter();
@@ -134,8 +191,10 @@ void entropy_get(void *buf, size_t n)
         // One piece at a time with preemption off, so that a long request holds nobody up.
         preempt_disable();
         struct generator *gen = &generators[getg()->m->id];
-        if (gen->left == 0)
-            refill(gen);
+        // pairs: ENTROPY-SHARED
+        uint32_t number = atomic_load_explicit(&shared_number, memory_order_acquire);
+        if (gen->left == 0 || unlikely(gen->number != number))
+            refill(gen, number);
         size_t take = MIN(n, gen->left);
         uint8_t *from = gen->pool + POOL_BYTES - gen->left;
         memcpy(out, from, take);

@@ -14,12 +14,14 @@ enum lock_rank {
     LOCK_ARP,          // neighbour cache
     LOCK_CHAN,         // channels, several in address order
     LOCK_SYNC,         // wait queues of mutexes, semaphores, conditions
+    LOCK_DISK,         // a disk's queue and free requests
     LOCK_NETDEV_TX,    // a device's transmit queue
     LOCK_TIMERS,       // the timers of one P
     LOCK_SCHED,        // global run queue
     LOCK_GFREE,        // global free list of Gs
     LOCK_HEAP,         // central lists of the allocator
     LOCK_PAGE,         // free pages
+    LOCK_ENTROPY,      // the seed that devices give
     LOCK_IRQ,          // vector table
     LOCK_CONSOLE,      // console output
     LOCK_RANKS

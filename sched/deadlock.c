@@ -4,8 +4,8 @@
 // A goroutine that waits is readied by another goroutine, by a timer, or by something outside the
 // machine. When every M is asleep no goroutine runs; when no queue holds one and no timer is armed
 // that could wake one, only the outside is left: packets for a goroutine that waits in the network
-// while there is a device for them to come by. Without such a goroutine the machine would sleep for
-// ever.
+// while there is a device for them to come by, or a disk. Without such a goroutine the machine
+// would sleep for ever.
 //
 // What does not count: timers of the runtime's own (timer_arm, not timer_arm_vital), as those of
 // TCP and ARP, because whom they wake waits in the network and counts himself; and goroutines of
@@ -50,6 +50,7 @@ static bool waits_for_outside(struct g *gp)
     case WAIT_PACKET:
     case WAIT_ARP:
     case WAIT_DHCP:
+    case WAIT_DISK:
         return true;
     default:
         return false;

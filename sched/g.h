@@ -64,6 +64,7 @@ enum wait_reason {
     WAIT_DHCP,
     WAIT_CONSOLE,
     WAIT_STDIO,
+    WAIT_DISK,
     WAIT_REASONS
 };
 

@@ -38,6 +38,7 @@ static const char *const wait_reason_names[WAIT_REASONS] = {
     [WAIT_DHCP] = "dhcp",
     [WAIT_CONSOLE] = "console read",
     [WAIT_STDIO] = "stdio lock",
+    [WAIT_DISK] = "disk",
 };
 
 const char *wait_reason_name(enum wait_reason r)

@@ -54,8 +54,8 @@ def refusals():
                  (['PORTS=1:2 1:3'], 'twice'), (['PORTS=1:70000'], 'PORTS'),
                  (['ARCH=vax'], 'ARCH'), (['BOOT=floppy'], 'BOOT'), (['LOG=2'], 'LOG'),
                  (['MACHINE=pc'], 'MACHINE'), (['TIMEOUT=soon'], 'TIMEOUT'), (['KVM=2'], 'KVM'),
-                 (['NIC=ne2000'], 'NIC'), (['MODE=slow'], 'MODE'), (['ARGS="open'], 'ARGS'),
-                 (['KOPTS=--'], 'KOPTS'),
+                 (['NIC=ne2000'], 'NIC'), (['DISK=/no/such'], 'DISK'), (['MODE=slow'], 'MODE'),
+                 (['ARGS="open'], 'ARGS'), (['KOPTS=--'], 'KOPTS'),
                  (['APP=/no/such/app'], '/no/such/app'), ([f'PORTS={port}:80'], 'in use')]
         for words, text in cases:
             result = run(*words)

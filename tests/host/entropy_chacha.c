@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kernel/entropy.h"
+#include "kernel/spinlock.h"
 #include "sched/g.h"
 
 _Thread_local struct g *host_g;
@@ -25,6 +26,8 @@ static int failures;
     } while (0)
 
 void preempt_yield(void) {}
+void spin_lock(struct spinlock *l) { (void)l; }
+void spin_unlock(struct spinlock *l) { (void)l; }
 
 bool arch_random_u64(uint64_t *out)
 {
@@ -94,6 +97,35 @@ static void test_lengths(void)
     CHECK(gs[0].preempt_off == 0 && gs[1].preempt_off == 0);
 }
 
+static unsigned asked;
+
+static void ask(void *arg) { asked += arg == &asked; }
+
+// What a device gives counts at once, on every core, and whatever its length; after much output the
+// device is asked for more.
+static void test_devices(void)
+{
+    uint8_t before[32], after[32], given[100] = { 1, 2, 3 };
+    for (unsigned core = 0; core < 2; core++) {
+        host_g = &gs[core];
+        entropy_get(before, sizeof before);
+    }
+    for (size_t n = 1; n <= sizeof given; n += 33) {
+        entropy_add(given, n);
+        for (unsigned core = 0; core < 2; core++) {
+            host_g = &gs[core];
+            entropy_get(after, sizeof after);
+            CHECK(memcmp(before, after, sizeof after) != 0);
+            memcpy(before, after, sizeof after);
+        }
+    }
+    host_g = &gs[0];
+    entropy_source(ask, &asked);
+    for (unsigned i = 0; i < 3u << 15; i++)
+        entropy_get(after, sizeof after);
+    CHECK(asked >= 2 && asked < 10);
+}
+
 int main(void)
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -106,6 +138,7 @@ int main(void)
     hardware = true;
     test_output();
     test_lengths();
-    printf("entropy: cipher, output, lengths: %d failures\n", failures);
+    test_devices();
+    printf("entropy: cipher, output, lengths, devices: %d failures\n", failures);
     return failures != 0;
 }
