@@ -33,6 +33,8 @@ enum { OP_REQUEST = 1, OP_REPLY = 2 };
 // When to ask again for an address nobody has answered for yet.
 static const int64_t ask_again_ns[] = {250 * TIME_MS, 500 * TIME_MS, TIME_S, TIME_S};
 enum { PROBES = 3 };
+// So many of the latest questions are not given up for strangers.
+enum { YOUNG_QUESTIONS = 64 };
 
 enum state {
     INCOMPLETE, // asked, no answer yet; packets wait
@@ -57,13 +59,14 @@ struct neigh {
     bool wanted;     // looked up since it was made: a route cache may hold its address
     int64_t due_ns;  // when age() is to look at it
     int64_t used_ns; // last looked up
+    uint32_t question; // which one of all it was, when INCOMPLETE
     struct kept *kept;
 };
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_ARP);
 // guard: lock
 static struct neigh *table[BUCKETS];
-static uint32_t entries, kept_in_all;
+static uint32_t entries, kept_in_all, questions;
 static unsigned hand; // the bucket where the next search for an entry to give up begins
 static struct timer timer;
 static int64_t timer_due_ns = INT64_MAX;
@@ -162,10 +165,13 @@ static void drop_kept(struct kept *k)
 }
 
 // How willingly n is given up. Whoever floods us with addresses of this wire makes entries nobody
-// has answered for, or that we have no use for; the neighbours we talk to must outlive them.
+// has answered for, or that we have no use for; the neighbours we talk to must outlive them. The
+// questions asked last are given the time for an answer.
 static unsigned worth(const struct neigh *n)
 {
-    return n->state == INCOMPLETE || n->state == DEAD ? 0 : n->wanted ? 2 : 1;
+    if (n->state == INCOMPLETE)
+        return n->tries == 0 && questions - n->question < YOUNG_QUESTIONS;
+    return n->state == DEAD ? 0 : n->wanted ? 2 : 1;
 }
 
 // The least worth entry goes, the longest unused among those in use. In a flood the search ends
@@ -251,6 +257,7 @@ int arp_resolve(struct netif *nif, uint32_t next_be, struct pbuf *p, uint8_t eth
     case INCOMPLETE:
         result = keep(n, p) ? 0 : -ENOBUFS;
         if (fresh) {
+            n->question = ++questions;
             look_at(n, now + ask_again_ns[0]);
             ask(n);
         }

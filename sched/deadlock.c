@@ -59,8 +59,9 @@ static bool waits_for_outside(struct g *gp)
 
 static bool all_asleep(void)
 {
-    return atomic_load_explicit(&sched.idle_p, memory_order_relaxed) == mask_of(p_count()) &&
-           atomic_load_explicit(&sched.idle_m, memory_order_relaxed) == mask_of(sched.n_m);
+    // Behind the bit this M has just set: of two that fall asleep the later sees both.
+    return atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) == mask_of(p_count()) &&
+           atomic_load_explicit(&sched.idle_m, memory_order_seq_cst) == mask_of(sched.n_m);
 }
 
 static bool vital_timer(void)

@@ -128,8 +128,11 @@ bool sched_poll(struct m *m, struct p *p)
 // Context: g0, not while a goroutine is in hand.
 static __attribute__((noinline)) void attend(struct m *m)
 {
-    while (atomic_load_explicit(&sched.stopping, memory_order_seq_cst))
+    while (atomic_load_explicit(&sched.stopping, memory_order_seq_cst)) {
         stop_m(m);
+        // What was announced while the P was on its way here has been looked at by nobody.
+        sched_poll(m, m->p);
+    }
 }
 
 static void stop_spinning(struct m *m)

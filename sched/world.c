@@ -26,6 +26,7 @@
 #include <heddle/sync.h>
 
 #include "kernel/panic.h"
+#include "sched/netpoll.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
 
@@ -101,6 +102,9 @@ void world_start(void)
         pidle_put(p);
         nudge_guard(p);
     }
+    // A core without a P may have passed its interrupt on to nobody while there was none (idle.c).
+    if (netpoll_pending())
+        m_resched(stopper->m);
     // Whoever is woken wakes the next while it finds work.
     searched_with_success();
     wakep();
@@ -118,6 +122,9 @@ static void move_to_first(void)
     p_set_status(ps[0], P_STOPPED, P_IDLE);
     p_set_status(releasep(m), P_IDLE, P_STOPPED);
     acquirep(m, ps[0]);
+    // A tick that came in between found no P and ended, and this goroutine goes on without run().
+    if (m->tick_ns == INT64_MAX)
+        preempt_start_tick(m, m->p);
 }
 
 // Moves what p owns to where it will be found. Context: the world is stopped, p is not the

@@ -194,6 +194,18 @@ static void floods(void)
     sim_settle(TIME_MS);
     CHECK_EQ(replies, 5000);
     CHECK(sim_heap_objects() <= baseline + 1024 + 1);
+    // A stranger between question and answer does not cost a new neighbour its packet.
+    mute = true;
+    struct packet_conn *early = net_listen_packet("udp", "");
+    CHECK_EQ(net_send_to(early, "x", 1, "10.0.0.50:9"), 1);
+    inject_arp(1, (uint8_t[6]){2, 1, 0, 1, 1, 1}, IP4_BE(10, 0, 77, 77), OURS);
+    sim_settle(TIME_MS);
+    forget_counts();
+    inject_arp(2, (uint8_t[6]){2, 0, 0, 0, 0, 50}, IP4_BE(10, 0, 0, 50), OURS);
+    sim_settle(TIME_MS);
+    CHECK_EQ(packets, 1);
+    net_close_packet(early);
+    mute = false;
     // Sending to thousands that do not exist.
     mute = true;
     struct packet_conn *s = net_listen_packet("udp", "");
