@@ -3,6 +3,7 @@
 // trap_dispatch.
 
     .section .text.trap_entry, "ax"
+    .cfi_sections .debug_frame
 
     .altmacro
     .macro VECTOR_STUB n
@@ -24,43 +25,62 @@ trap_stubs:
     .set i, i + 1
     .endr
 
+    // The .cfi lines tell debuggers at each instruction where what was interrupted is found.
+    .macro PUSH reg
+    pushq %\reg
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset \reg, 0
+    .endm
+    .macro POP reg
+    popq %\reg
+    .cfi_adjust_cfa_offset -8
+    .cfi_same_value \reg
+    .endm
+
     .type trap_common, @function
 trap_common:
-    pushq %rax
-    pushq %rbx
-    pushq %rcx
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    pushq %rbp
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 56
+    .cfi_offset rip, -40
+    .cfi_offset rsp, -16
+    PUSH rax
+    PUSH rbx
+    PUSH rcx
+    PUSH rdx
+    PUSH rsi
+    PUSH rdi
+    PUSH rbp
+    PUSH r8
+    PUSH r9
+    PUSH r10
+    PUSH r11
+    PUSH r12
+    PUSH r13
+    PUSH r14
+    PUSH r15
     cld
     movq %rsp, %rdi
     call trap_dispatch
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rbp
-    popq %rdi
-    popq %rsi
-    popq %rdx
-    popq %rcx
-    popq %rbx
-    popq %rax
+    POP r15
+    POP r14
+    POP r13
+    POP r12
+    POP r11
+    POP r10
+    POP r9
+    POP r8
+    POP rbp
+    POP rdi
+    POP rsi
+    POP rdx
+    POP rcx
+    POP rbx
+    POP rax
     addq $16, %rsp
+    .cfi_adjust_cfa_offset -16
     iretq
+    .cfi_endproc
     .size trap_common, . - trap_common
 
     .section .note.GNU-stack, "", @progbits

@@ -13,10 +13,11 @@
 #define STUB_PARK call preempt_park
 #define STUB_IRQ_OFF cli
 #define STUB_XSAVE_MASK movl $-1, %eax; movl $-1, %edx
-#define STUB_RETURN popfq; ret $128
+#define STUB_RETURN popfq; .cfi_adjust_cfa_offset -8; ret $128
 #endif
 
     .section .text.arch_switch, "ax"
+    .cfi_sections .debug_frame
 
 // void arch_mcall(void (*fn)(struct g *)) preempt_off is raised first: were the G preempted and
 // moved between reading this core's g0 and going there, it would arrive on another core's stack;
@@ -124,27 +125,49 @@ arch_call_on_stack:
 // instruction had called this, with 128 bytes of a red zone skipped. Everything the G can see is
 // saved here, on its stack. The x87 stack and MXCSR are then cleared: whoever runs next was
 // promised an empty one. Restoring runs with interrupts off up to popfq, so that one stop does not
-// pile up on another.
+// pile up on another. The .cfi lines tell debuggers where what was stopped is found.
     .globl arch_preempt_stub
     .type arch_preempt_stub, @function
 arch_preempt_stub:
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 136
+    .cfi_offset rip, -136
     pushfq
+    .cfi_adjust_cfa_offset 8
     pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbp, 0
     movq %rsp, %rbp
+    .cfi_def_cfa_register rbp
     pushq %rax
+    .cfi_offset rax, -160
     pushq %rbx
+    .cfi_offset rbx, -168
     pushq %rcx
+    .cfi_offset rcx, -176
     pushq %rdx
+    .cfi_offset rdx, -184
     pushq %rsi
+    .cfi_offset rsi, -192
     pushq %rdi
+    .cfi_offset rdi, -200
     pushq %r8
+    .cfi_offset r8, -208
     pushq %r9
+    .cfi_offset r9, -216
     pushq %r10
+    .cfi_offset r10, -224
     pushq %r11
+    .cfi_offset r11, -232
     pushq %r12
+    .cfi_offset r12, -240
     pushq %r13
+    .cfi_offset r13, -248
     pushq %r14
+    .cfi_offset r14, -256
     pushq %r15
+    .cfi_offset r15, -264
     cld
     movl arch_xsave_size(%rip), %ecx
     movq %rsp, %rbx
@@ -193,7 +216,9 @@ arch_preempt_stub:
     popq %rbx
     popq %rax
     popq %rbp
+    .cfi_def_cfa rsp, 144
     STUB_RETURN
+    .cfi_endproc
     .size arch_preempt_stub, . - arch_preempt_stub
 
 // int arch_setjmp(struct arch_jmp *)
