@@ -124,9 +124,10 @@ bool preempt_irq_exit(void)
     count(&m->n_irq);
     if (!atomic_load_explicit(&m->resched, memory_order_relaxed) || gp == m->g0)
         return false;
-    if (unlikely(!m->p))
+    if (unlikely(!m->p && gp->in_block))
         return block_irq(m, gp);
-    if (gp->preempt_off > 0) {
+    // (Who resizes the world has no P for a moment, either.)
+    if (gp->preempt_off > 0 || unlikely(!m->p)) {
         atomic_store_explicit(&gp->preempt_pending, true, memory_order_relaxed);
         return false;
     }
