@@ -355,6 +355,11 @@ void page_pressure(void)
         wake_fn();
 }
 
+bool page_scarce(void)
+{
+    return buddy_free_count() < page_total() / 64;
+}
+
 size_t page_free_count(void)
 {
     size_t n = buddy_free_count();

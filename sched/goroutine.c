@@ -174,7 +174,9 @@ static inline __attribute__((always_inline)) struct g *spawn(const char *name, s
     preempt_disable();
     struct p *p = getg()->m->p;
     struct g *gp = gfree_get(p, class);
-    if (unlikely(!gp) && !(gp = g_new(stack_max))) {
+    // One goroutine more is to fail rather than those that are there: the last of memory is theirs,
+    // for buffers and stacks that grow. A dead one's stack is no new memory.
+    if (unlikely(!gp) && (page_scarce() || !(gp = g_new(stack_max)))) {
         preempt_enable();
         return NULL;
     }
