@@ -36,6 +36,7 @@
 #define RESERVE_MAX 64
 #define RESERVE_LOW 16
 #define REFILL_BATCH 16 // bounds the time of one refill
+#define SCARCE_LEAST ((size_t)1 << 20 >> PAGE_SHIFT)
 
 struct page_core {
     // Owner: code on this core with preemption disabled. The counts are read by anyone.
@@ -357,7 +358,7 @@ void page_pressure(void)
 
 bool page_scarce(void)
 {
-    return buddy_free_count() < page_total() / 64;
+    return buddy_free_count() < MAX(page_total() / 64, SCARCE_LEAST);
 }
 
 size_t page_free_count(void)

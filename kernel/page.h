@@ -60,8 +60,8 @@ void page_pressure(void);
 // Pages given to the allocator, and pages free now (caches and reserves counted as free).
 size_t page_total(void);
 size_t page_free_count(void);
-// True while fewer than a 64th of them is free outside of caches and reserves: whoever is about to
-// begin something that needs more and more had better not. Any context, cheap.
+// True while less than a 64th of them, or a MiB, is free outside of caches and reserves: whoever is
+// about to begin something that needs more and more had better not. Any context, cheap.
 bool page_scarce(void);
 
 // mmu: the direct map (arch/*/mmu.c sets direct_map_base).

@@ -225,6 +225,7 @@ void netdev_register(struct netdev *dev)
 
 void net_init(void)
 {
+    pbuf_refill();
     udp_init();
     tcp_init();
     loopback_init();

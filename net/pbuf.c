@@ -2,6 +2,10 @@
 // Packet buffers (pbuf.h). A buffer is one heap object of PBUF_SIZE, naturally aligned, so that
 // the heap's per-core caches are the buffer pool. A chain belongs to its first buffer: only that
 // one's reference count matters, and it is freed as a whole.
+//
+// The reserve is an array of slots that are emptied and filled by exchanges; who takes a buffer out
+// owns it (PBUF-RESERVE). Without it memory full of data that waits to be acknowledged, by this
+// very machine over loopback, would stay so, for want of a buffer to acknowledge it with.
 #include "net/pbuf.h"
 
 #include <string.h>
@@ -9,13 +13,15 @@
 #include "kernel/heap.h"
 #include "kernel/panic.h"
 
+enum { RESERVE = 32 };
+
+static _Atomic(struct pbuf *) reserve[RESERVE]; // pairs: PBUF-RESERVE
+static _Atomic(bool) reserve_full; // legal to clear at any time; illegal to leave set, a slot empty
+
 _Static_assert(sizeof(struct pbuf) + PBUF_HEADROOM + 1514 <= PBUF_SIZE, "a frame fits");
 
-struct pbuf *pbuf_alloc(void)
+static struct pbuf *made(struct pbuf *p)
 {
-    struct pbuf *p = heap_alloc(PBUF_SIZE);
-    if (unlikely(!p))
-        return NULL;
     p->next = NULL;
     p->chain = NULL;
     p->data = pbuf_start(p) + PBUF_HEADROOM;
@@ -28,6 +34,45 @@ struct pbuf *pbuf_alloc(void)
     p->queue = 0;
     p->seg_flags = 0;
     return p;
+}
+
+struct pbuf *pbuf_alloc(void)
+{
+    struct pbuf *p = heap_alloc(PBUF_SIZE);
+    return likely(p != NULL) ? made(p) : NULL;
+}
+
+struct pbuf *pbuf_alloc_urgent(void)
+{
+    struct pbuf *p = heap_alloc(PBUF_SIZE);
+    if (likely(p != NULL))
+        return made(p);
+    for (int i = 0; !p && i < RESERVE; i++)
+        p = atomic_exchange_explicit(&reserve[i], NULL,
+                                     memory_order_seq_cst); /* pairs: PBUF-RESERVE */
+    // After the slot has been emptied; pbuf_refill sets it before it looks at the slots.
+    atomic_store_explicit(&reserve_full, false, memory_order_seq_cst);
+    return p ? made(p) : NULL;
+}
+
+void pbuf_refill(void)
+{
+    if (likely(atomic_load_explicit(&reserve_full, memory_order_relaxed)))
+        return;
+    atomic_store_explicit(&reserve_full, true, memory_order_seq_cst);
+    for (int i = 0; i < RESERVE; i++) {
+        struct pbuf *none = NULL, *p;
+        if (atomic_load_explicit(&reserve[i], memory_order_seq_cst))
+            continue;
+        if (!(p = heap_alloc(PBUF_SIZE))) {
+            atomic_store_explicit(&reserve_full, false, memory_order_seq_cst);
+            return;
+        }
+        /* pairs: PBUF-RESERVE */
+        if (!atomic_compare_exchange_strong_explicit(&reserve[i], &none, p, memory_order_seq_cst,
+                                                     memory_order_relaxed))
+            heap_free(p); // another core has been here
+    }
 }
 
 void pbuf_free(struct pbuf *p)

@@ -43,6 +43,12 @@ struct pbuf {
 
 // A buffer with PBUF_HEADROOM before data and len 0; NULL when memory is exhausted. refs is 1.
 struct pbuf *pbuf_alloc(void);
+// The same for what makes others free theirs, acknowledgements above all: when memory is exhausted
+// it comes from a small reserve.
+struct pbuf *pbuf_alloc_urgent(void);
+// Fills the reserve up, if something is missing and there is memory. Context: any but interrupts,
+// now and then.
+void pbuf_refill(void);
 static inline void pbuf_ref(struct pbuf *p)
 {
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);

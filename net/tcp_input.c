@@ -295,6 +295,7 @@ void tcp_input_done(void)
         tcb_put_unlock(c);
     }
     tcp_mem_look();
+    pbuf_refill();
     tcp_batch_end(core);
 }
 

@@ -242,7 +242,7 @@ void tcp_send_ack(struct tcb *c, int64_t now_ns)
 {
     uint8_t opts[4 + 8 * TCP_SACK_MAX];
     unsigned n_opts = 0;
-    struct pbuf *p = pbuf_alloc();
+    struct pbuf *p = pbuf_alloc_urgent();
     if (!p) { // tried again when the delayed one is due
         c->delack_ns = now_ns + TCP_DELACK;
         tcp_timer_need(c, c->delack_ns);

@@ -34,6 +34,7 @@ static inline void net_check_empty(void)
 {
     wire->par = (struct lossy_params){0};
     sim_settle(700 * TIME_S);
+    pbuf_refill();
     CHECK_EQ(tcp_table_count(), 0);
     CHECK_EQ(tcp_tcb_count(), 0);
     CHECK_EQ(tcp_tw_count(), 0);
