@@ -23,7 +23,7 @@ endif
 
 GOALS := help run build image iso flash test model bench test-images tidy clean deps newlib
 RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE NIC DISK KVM KOPTS QEMU TRACE
-VARS := APP ARCH MODE BUILD TEST T V EXAMPLES DEV ICOUNT $(RUN_VARS)
+VARS := APP ARCH MODE BUILD TEST T V EXAMPLES DEV ICOUNT QUICK $(RUN_VARS)
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 one_of = $(if $(filter-out $2,$($1))$(word 2,$($1)),$(error \
     $1=$($1): must be one of: $2))
@@ -211,8 +211,8 @@ help:
 #: make test [T=name]           run the tests; TEST=hostile makes the rare happen all the time;
 #:                              without ARCH= on x86_64 and on host
 #: make model                   search the models of the scheduler (a part of make test)
-#: make bench [SMP=1]           time the scheduler's operations under QEMU; ICOUNT=1 counts their
-#:                              instructions instead and compares them with bench/budget.txt
+#: make bench [QUICK=1]         Heddle beside Go on Linux under QEMU; ICOUNT=1 counts instructions
+#:                              instead and compares them with bench/budget.txt
 #: make tidy                    check the rules of the source tree
 #: make deps                    install the Debian packages that are missing
 #: make newlib                  build the C library (done by itself when needed)
@@ -275,8 +275,9 @@ test model:
 
 bench: | deps-run
 	$(call one_of,ICOUNT,0 1)
-	@exec $(if $(filter 1,$(ICOUNT)),tools/budget,tools/run APP=bench/micro.c LOG=0 PORTS= KVM=0 \
-	    SMP=$(or $(SMP),1))
+	$(call one_of,QUICK,0 1)
+	@$(if $(filter 1,$(ICOUNT)),,tools/deps bench;) \
+	    exec $(if $(filter 1,$(ICOUNT)),tools/budget,tools/bench $(if $(filter 1,$(QUICK)),--quick))
 
 tidy:
 	@exec tools/tidy
