@@ -85,7 +85,8 @@ static bool queued(void)
     for (unsigned i = 0; i < sched.n_m; i++)
         if (!runq_empty(ps[i]))
             return true;
-    return atomic_load_explicit(&sched.global_len, memory_order_seq_cst) != 0 || netpoll_pending();
+    return atomic_load_explicit(&sched.global_len, memory_order_seq_cst) != 0 ||
+           atomic_load_explicit(&sched.urgent_len, memory_order_seq_cst) != 0 || netpoll_pending();
 }
 
 // Whether somebody waits for the outside who may be woken from there.

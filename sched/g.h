@@ -26,6 +26,7 @@ struct p;
 struct trap_frame;
 struct defer;
 struct try_frame;
+struct mutex;
 
 enum g_status {
     G_IDLE,      // just allocated; owned by its allocator
@@ -36,6 +37,9 @@ enum g_status {
     G_DEAD,      // on a free list; its stack may be reused
     G_PREEMPTED, // between being stopped by an interrupt and being queued
 };
+
+// In g->urgency: urgent by itself. The rest counts what is lent to it.
+#define URGENT_OWN 0x80
 
 // Why a goroutine waits; the strings stand in park.c and are unique. Those for which the waker is
 // outside the machine stand in deadlock.c too.
@@ -77,12 +81,15 @@ struct g {
     // Written by the running goroutine itself and by interrupts on its core.
     uint32_t preempt_off;  // 24: > 0: may not be preempted. Legal to raise at any time
     _Atomic(bool) preempt_pending; // 28: must yield when preempt_off reaches 0. Legal to set late
+    _Atomic(uint8_t) urgency;      // URGENT_OWN and how often it is lent; any, see urgent.c
 
     _Atomic(uint32_t) status;      // enum g_status; the owner's to change, compare-and-swap
     enum wait_reason wait_reason;  // owner; meaningful in G_WAITING
     int64_t wait_since_ns;         // owner; time_mono when it parked, 0 unless the dump wants it
 
     // Owned by whoever owns the G.
+    struct mutex *waits_for; // the mutex it waits for. guard: lend_lock
+    struct spinlock lend_lock;
     struct g *link;     // the run queue, free list or wait queue it is on
     uint64_t id;
     void *param;        // handed over by the waker before goready
@@ -146,7 +153,7 @@ struct p {
 
     // Owner M only.
     uint32_t schedtick;  // one more for each slice begun
-    uint32_t global_in;  // picks until the global queue is looked at first
+    uint32_t global_in;  // slices until the global queue is looked at first
     _Atomic(int64_t) live; // goroutines started minus ended here, the runtime's own excluded; read
                            // by anyone
     struct g *gfree;     // dead Gs with warm stacks
@@ -155,6 +162,7 @@ struct p {
 
     _Alignas(CACHE_LINE) struct runq runq;
     _Alignas(CACHE_LINE) struct timers timers;
+    _Atomic(uint64_t) urgent_switch; // n_switch with which an urgent goroutine ran last
 
     // Counters for /debug/sched and schedtrace: written by the owner, read by anyone, relaxed.
     _Alignas(CACHE_LINE) _Atomic(uint64_t) n_switch;

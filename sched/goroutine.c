@@ -169,7 +169,8 @@ static void goroutine_start(void)
 
 static inline __attribute__((always_inline)) struct g *spawn(const char *name, size_t stack_max,
                                                               unsigned class, void (*fn)(void *),
-                                                              void *arg, bool is_system)
+                                                              void *arg, bool is_system,
+                                                              bool urgent)
 {
     preempt_disable();
     struct p *p = getg()->m->p;
@@ -185,6 +186,7 @@ static inline __attribute__((always_inline)) struct g *spawn(const char *name, s
     gp->fn = fn;
     gp->arg = arg;
     gp->is_system = is_system;
+    atomic_store_explicit(&gp->urgency, urgent ? URGENT_OWN : 0, memory_order_relaxed);
     gp->preempt_off = 0;
     gp->wait_reason = WAIT_NONE;
     arch_init_context(gp, goroutine_start);
@@ -192,6 +194,10 @@ static inline __attribute__((always_inline)) struct g *spawn(const char *name, s
     atomic_store_explicit(&p->live, p->live + !is_system, memory_order_relaxed);
     count(&p->n_spawn);
     trace_hot(TRACE_SPAWN, 0, gp);
+    if (urgent) {
+        ready_urgent(gp);
+        return gp;
+    }
     struct g *kicked = runq_put_next(p, gp);
     if (kicked)
         runq_put_ring(p, kicked);
@@ -202,7 +208,7 @@ static inline __attribute__((always_inline)) struct g *spawn(const char *name, s
 
 struct g *g_spawn(const char *name, size_t stack_max, void (*fn)(void *), void *arg, bool is_system)
 {
-    return spawn(name, stack_max, stack_class_of(stack_max), fn, arg, is_system);
+    return spawn(name, stack_max, stack_class_of(stack_max), fn, arg, is_system, false);
 }
 
 int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg)
@@ -216,7 +222,7 @@ int go_with(const struct go_attr *attr, void (*fn)(void *), void *arg)
         errno = EINVAL;
         return -1;
     }
-    if (!g_spawn(attr->name, stack_max, fn, arg, false)) {
+    if (!spawn(attr->name, stack_max, stack_class_of(stack_max), fn, arg, false, attr->urgent)) {
         errno = ENOMEM;
         return -1;
     }
@@ -235,7 +241,7 @@ int go(void (*fn)(void *), void *arg)
 {
     if (unlikely(!fn))
         go_panic("go of nil func value");
-    if (unlikely(!spawn(NULL, STACK_DEFAULT, STACK_DEFAULT_CLASS, fn, arg, false))) {
+    if (unlikely(!spawn(NULL, STACK_DEFAULT, STACK_DEFAULT_CLASS, fn, arg, false, false))) {
         errno = ENOMEM;
         return -1;
     }

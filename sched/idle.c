@@ -245,7 +245,8 @@ void run_guarded_timers(struct m *m, int64_t now)
 
 bool work_published(struct m *m)
 {
-    if (atomic_load_explicit(&sched.global_len, memory_order_seq_cst) != 0 || netpoll_pending())
+    if (atomic_load_explicit(&sched.global_len, memory_order_seq_cst) != 0 ||
+        atomic_load_explicit(&sched.urgent_len, memory_order_seq_cst) != 0 || netpoll_pending())
         return true;
     for (unsigned i = 0; i < sched.n_m; i++)
         if (!runq_empty(ps[i]))

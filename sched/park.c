@@ -134,6 +134,10 @@ void goready_tail(struct g *gp)
     preempt_disable();
     trace_hot(TRACE_READY, 0, gp);
     g_set_status(gp, G_WAITING, G_RUNNABLE);
+    if (unlikely(is_urgent(gp))) {
+        ready_urgent(gp);
+        return;
+    }
     runq_put_ring(getg()->m->p, gp);
     wakep();
     preempt_enable();
@@ -155,7 +159,7 @@ static void yield_m(struct g *gp)
         arch_fence_after_rmw();
         wakep();
         if (likely(next != NULL)) {
-            p->global_in--;
+            p->global_in -= !inherit;
             run(m, next, inherit);
         }
         schedule();

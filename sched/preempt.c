@@ -150,6 +150,20 @@ static bool poll_readied(struct m *m, struct p *p)
             global != atomic_load_explicit(&sched.global_len, memory_order_relaxed));
 }
 
+// gp is urgent. True: it is in the urgent queue. False: it has used up its slice and with it its
+// turn before others. Otherwise it goes on, whatever has been readied.
+static bool stopped_urgent(struct m *m, struct g *gp, bool slice_over)
+{
+    bool lent = atomic_load_explicit(&gp->urgency, memory_order_relaxed) != URGENT_OWN;
+    if (slice_over && !lent)
+        return false;
+    poll_readied(m, m->p);
+    if (!slice_over && !atomic_load_explicit(&sched.stopping, memory_order_seq_cst))
+        run(m, gp, true);
+    urgent_put(gp);
+    return true;
+}
+
 // A goroutine that used up its slice goes to the end of the global queue.
 void preempt_m(struct g *gp)
 {
@@ -164,10 +178,15 @@ void preempt_m(struct g *gp)
     count(&p->n_preempt);
     trace_event(TRACE_LEAVE, slice_over ? LEAVE_SLICE : LEAVE_PREEMPT, gp->id);
     g_set_status(gp, G_PREEMPTED, G_RUNNABLE);
-    if (slice_over || HOSTILE) {
+    if (unlikely(is_urgent(gp)) && stopped_urgent(m, gp, slice_over)) {
+        // It is queued.
+    } else if (slice_over || HOSTILE) {
         globrunq_put(gp);
-    } else if (poll_readied(m, p) || atomic_load_explicit(&m->look, memory_order_relaxed)) {
+    } else if (poll_readied(m, p)) {
         runq_put_ring(p, gp);
+    } else if (atomic_load_explicit(&m->look, memory_order_relaxed)) {
+        // Something goes before it; then it goes on in its slice.
+        runq_put(p, gp, true);
     } else {
         run(m, gp, true);
     }

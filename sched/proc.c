@@ -70,6 +70,16 @@ void globrunq_put_list(struct gqueue *q, uint32_t n)
     kick_tickless();
 }
 
+bool globrunq_remove(struct g *gp)
+{
+    spin_lock(&sched.lock);
+    bool found = gqueue_remove(&sched.global, gp);
+    if (found)
+        atomic_store_explicit(&sched.global_len, sched.global_len - 1, memory_order_seq_cst);
+    spin_unlock(&sched.lock);
+    return found;
+}
+
 void runq_overflow(struct g *first, struct g *last, uint32_t n)
 {
     struct gqueue q = { first, last };
@@ -99,7 +109,8 @@ bool sched_poll(struct m *m, struct p *p)
     bool did = false;
     // What is announced after this is looked at after this: the exchange keeps the loads below
     // behind it.
-    atomic_store_explicit(&m->look, false, memory_order_relaxed);
+    // pairs: M-LOOK
+    atomic_exchange_explicit(&m->look, false, memory_order_acq_rel);
     atomic_exchange_explicit(&m->resched, false, memory_order_seq_cst);
     int64_t next = MIN(timers_next(p), guarded_next(m));
     if (next != INT64_MAX) {
@@ -124,15 +135,16 @@ bool sched_poll(struct m *m, struct p *p)
     return did;
 }
 
-// Sees to what goes before the run queues. The M holds a P before and after, not always the same.
-// Context: g0, not while a goroutine is in hand.
-static __attribute__((noinline)) void attend(struct m *m)
+// Sees to what goes before the run queues; a goroutine to run, or NULL. The M holds a P before and
+// after, not always the same. Context: g0, not while a goroutine is in hand.
+static __attribute__((noinline)) struct g *attend(struct m *m)
 {
     while (atomic_load_explicit(&sched.stopping, memory_order_seq_cst)) {
         stop_m(m);
         // What was announced while the P was on its way here has been looked at by nobody.
         sched_poll(m, m->p);
     }
+    return urgent_get(m->p);
 }
 
 static void stop_spinning(struct m *m)
@@ -149,6 +161,9 @@ static __attribute__((noinline)) void found_while_spinning(struct m *m)
 {
     stop_spinning(m);
     searched_with_success();
+    // Whoever queued one relies on the core that was looking: it may have looked there before.
+    if (atomic_load_explicit(&sched.urgent_len, memory_order_seq_cst) != 0)
+        m_resched(m);
     wakep();
 }
 
@@ -208,11 +223,11 @@ static __attribute__((noinline)) struct g *find_runnable(struct m *m, bool *inhe
     for (;;) {
         struct p *p = m->p;
         sched_poll(m, p);
-        if (unlikely(sched_attention())) {
-            attend(m);
-            p = m->p;
-        }
-        struct g *gp = runq_get(p, inherit);
+        struct g *gp = unlikely(sched_attention()) ? attend(m) : NULL;
+        p = m->p;
+        *inherit = false;
+        if (!gp)
+            gp = runq_get(p, inherit);
         if (!gp)
             gp = globrunq_get(p, 0);
         if (!gp)
@@ -231,18 +246,24 @@ static struct g *pick(struct m *m, bool *inherit)
     struct g *gp;
     if (unlikely(atomic_load_explicit(&m->look, memory_order_relaxed))) {
         sched_poll(m, p);
-        attend(m);
+        if ((gp = attend(m)) != NULL)
+            return gp;
         p = m->p;
     }
-    if (unlikely(p->global_in-- == 0)) {
+    if (unlikely(p->global_in == 0)) {
         p->global_in = 60;
         if ((gp = globrunq_get(p, 1)) != NULL)
             return gp;
     }
     if (HOSTILE && runq_len(p) == 0 && (gp = steal_work(m, p)) != NULL)
         return gp;
-    if ((gp = runq_get(p, inherit)) != NULL)
+    if ((gp = runq_get(p, inherit)) != NULL) {
+        // Two that keep waking each other do not bring the global queue's turn about: whoever that
+        // gave the core to would begin a new slice, theirs would never be over, and the ring, which
+        // runnext goes before, would never be looked at.
+        p->global_in -= !*inherit;
         return gp;
+    }
     return find_runnable(m, inherit);
 }
 

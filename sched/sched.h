@@ -31,6 +31,7 @@ struct sched {
 
     // What an M is to attend to before it picks a goroutine; see sched_attention.
     _Alignas(CACHE_LINE) _Atomic(bool) stopping; // somebody stops the world. pairs: WORLD-STOPPING
+    _Atomic(uint32_t) urgent_len; // written under the lock of urgent.c
     _Atomic(uint64_t) tickless; // bit n: the tick of M n has ended. pairs: TICKLESS
 
     // Set once.
@@ -59,13 +60,15 @@ static inline unsigned p_count(void)
 static inline void m_resched(struct m *m)
 {
     atomic_store_explicit(&m->resched, true, memory_order_seq_cst);
-    atomic_store_explicit(&m->look, true, memory_order_relaxed);
+    // pairs: M-LOOK
+    atomic_store_explicit(&m->look, true, memory_order_release);
 }
 
 // Something goes before the run queues. Context: any; who makes it true sets every m->look next.
 static inline bool sched_attention(void)
 {
-    return atomic_load_explicit(&sched.stopping, memory_order_seq_cst);
+    return atomic_load_explicit(&sched.stopping, memory_order_seq_cst) ||
+           atomic_load_explicit(&sched.urgent_len, memory_order_seq_cst) != 0;
 }
 
 // proc.c
@@ -106,6 +109,8 @@ static inline void p_set_status(struct p *p, enum p_status from, enum p_status t
     atomic_store_explicit(&p->status, to, memory_order_release);
 }
 void globrunq_put(struct g *gp);
+// Takes gp out of the global queue; false if it is not there. Context: the world is stopped.
+bool globrunq_remove(struct g *gp);
 void globrunq_put_list(struct gqueue *q, uint32_t n);
 // Takes a fair share of the global queue: one is returned, the rest go to p's queue (at most max, 0
 // for half a ring).
@@ -181,6 +186,23 @@ bool block_irq(struct m *m, struct g *gp);
 void block_stopped(struct m *m, struct g *gp);
 // gp, the caller, goes on in its blocking call after it was stopped there.
 void block_resume(struct g *gp);
+
+// urgent.c
+
+static inline bool is_urgent(struct g *gp)
+{
+    return atomic_load_explicit(&gp->urgency, memory_order_relaxed) != 0;
+}
+
+// Queues gp, G_RUNNABLE and urgent, and sees to it that somebody runs it now. Context: as goready,
+// not preemptible.
+void urgent_put(struct g *gp);
+// urgent_put and the preempt_enable owed for it; always true.
+bool ready_urgent(struct g *gp);
+// The first urgent goroutine, for the M of p to run next; NULL: there is none.
+struct g *urgent_get(struct p *p);
+// If gp waits in a run queue, it is urgent from now on. Blocks. Context: as world_stop.
+void urgent_expedite(struct g *gp);
 
 // sysmon.c
 

@@ -50,7 +50,7 @@ SCHED_HOT _Noreturn void schedule_inline(struct m *m)
         bool inherit;
         struct g *gp = runq_take(p, &inherit);
         if (likely(gp != NULL)) {
-            p->global_in--;
+            p->global_in -= !inherit;
             run(m, gp, inherit);
         }
     }
@@ -78,6 +78,8 @@ SCHED_HOT bool ready_and_enable(struct g *gp)
     struct m *m = me->m;
     trace_hot(TRACE_READY, 0, gp);
     g_set_status(gp, G_WAITING, G_RUNNABLE);
+    if (unlikely(is_urgent(gp)))
+        return ready_urgent(gp);
     struct g *kicked = runq_put_next(m->p, gp);
     if (unlikely(kicked || wake_wanted(m)))
         return ready_rest(kicked);

@@ -12,6 +12,7 @@
 #include "kernel/spinlock.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/sched.h"
 
 _Static_assert(sizeof(struct spinlock) == sizeof(uint32_t), "sync_queue.lock holds a spinlock");
 
@@ -85,6 +86,31 @@ static inline void sync_park(struct sync_queue *q, enum wait_reason reason)
 
 // Panics as mutex_unlock would if nobody has locked m.
 void mutex_check_locked(const struct mutex *m);
+
+// The flags in the low bits of a mutex's state, whose rest is the goroutine that holds it.
+enum { MUTEX_WAITERS = 1, MUTEX_STARVING = 2, MUTEX_WOKEN = 4, MUTEX_LENT = 8, MUTEX_FLAGS = 15 };
+
+static inline struct g *mutex_owner(uintptr_t state)
+{
+    return (struct g *)(state & ~(uintptr_t)MUTEX_FLAGS);
+}
+
+// sync_lend.c
+
+// The caller, urgent, is about to wait for m: whoever holds it, and whoever that one waits for, is
+// urgent from now on. Blocks for moments. Context: goroutine, preemptible.
+void lend_along(struct mutex *m);
+// m is locked by the caller while others wait: it is lent the urgency of the first, if that is
+// urgent.
+void lend_to_owner(struct mutex *m);
+// gp no longer holds a mutex whose state had MUTEX_LENT.
+void lend_end(struct g *gp);
+// gp holds a mutex whose state has MUTEX_LENT now.
+void lend_begin(struct g *gp);
+// Tells what the caller waits for; NULL: nothing any more.
+void lend_waits_for(struct mutex *m);
+// Puts w into q, which is locked: an urgent one before those that are not.
+void lend_push(struct sync_queue *q, struct sync_waiter *w);
 
 // sync_sema.c
 

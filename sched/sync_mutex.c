@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The mutex, with Go's two modes.
 //
-// state is one word: the goroutine that locked it (0: free) and three flags in the low bits.
+// state is one word: the goroutine that locked it (0: free) and four flags in the low bits.
 //   WAITERS   the queue is not empty. Changed only under the queue's lock.
 //   STARVING  the mutex goes from hand to hand in queue order. Changed only under the queue's lock,
 //             while locked.
 //   WOKEN     somebody who has waited is awake and will either lock or queue again: unlock need
 //             wake nobody.
+//   LENT      the owner is urgent on behalf of somebody who waits (sync_lend.c). Set only under the
+//             queue's lock, while locked; goes with the owner.
 // Normal mode: unlock frees the mutex and wakes the first waiter, which competes with whoever comes
 // by; that keeps the mutex busy, since a newcomer is already running. A waiter that lost goes back
 // to the front of the queue, and when it has waited STARVE_NS it sets STARVING. Starving mode:
@@ -30,14 +32,15 @@
 #include "kernel/preempt.h"
 #include "sched/sched.h"
 
-enum { WAITERS = 1, STARVING = 2, WOKEN = 4, FLAGS = 7 };
+enum {
+    WAITERS = MUTEX_WAITERS,
+    STARVING = MUTEX_STARVING,
+    WOKEN = MUTEX_WOKEN,
+    LENT = MUTEX_LENT,
+    FLAGS = MUTEX_FLAGS,
+};
 enum { SPIN_TRIES = 4, SPIN_RELAX = 30 };
 #define STARVE_NS ((int64_t)1000000)
-
-static inline struct g *owner_of(uintptr_t state)
-{
-    return (struct g *)(state & ~(uintptr_t)FLAGS);
-}
 
 static inline bool cas(struct mutex *m, uintptr_t *old, uintptr_t new, memory_order order)
 {
@@ -49,7 +52,7 @@ static inline bool cas(struct mutex *m, uintptr_t *old, uintptr_t new, memory_or
 // nobody else wants this core. Gs are never unmapped, so looking at a stale owner is harmless.
 static bool can_spin(uintptr_t state, unsigned tries)
 {
-    struct g *owner = owner_of(state);
+    struct g *owner = mutex_owner(state);
     if (tries >= SPIN_TRIES || p_count() < 2 || !owner || (state & STARVING) || owner == getg())
         return false;
     if (atomic_load_explicit(&owner->status, memory_order_relaxed) != G_RUNNING)
@@ -77,7 +80,7 @@ static bool wait_in_line(struct mutex *m, struct sync_waiter *me, bool *awake, b
     sync_lock(&m->queue);
     uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed), new;
     do {
-        if (!owner_of(old)) {
+        if (!mutex_owner(old)) {
             sync_unlock(&m->queue);
             return false;
         }
@@ -87,14 +90,26 @@ static bool wait_in_line(struct mutex *m, struct sync_waiter *me, bool *awake, b
     } while (!cas(m, &old, new, memory_order_relaxed));
     *awake = false;
     me->owner = false;
-    if (me->since_ns == 0) {
+    bool again = me->since_ns != 0;
+    if (!again)
         me->since_ns = clock_mono_ns();
-        sync_push(&m->queue, me);
-    } else {
+    if (unlikely(is_urgent(me->g)))
+        lend_push(&m->queue, me);
+    else if (again)
         sync_push_front(&m->queue, me);
-    }
+    else
+        sync_push(&m->queue, me);
     sync_park(&m->queue, WAIT_MUTEX);
     return true;
+}
+
+// The caller has locked m, state being what it made of it if it did so itself.
+static void got_it(struct mutex *m, struct sync_waiter *me, uintptr_t state)
+{
+    if (getg()->waits_for)
+        lend_waits_for(NULL);
+    if (state & WAITERS)
+        lend_to_owner(m);
 }
 
 static void lock_slow(struct mutex *m)
@@ -105,13 +120,15 @@ static void lock_slow(struct mutex *m)
     unsigned tries = 0;
     for (;;) {
         uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed);
-        if (!owner_of(old)) {
+        if (!mutex_owner(old)) {
             uintptr_t new = (uintptr_t)me.g | (old & FLAGS);
             if (awake)
                 new &= ~(uintptr_t)WOKEN;
             // pairs: MUTEX-STATE
-            if (cas(m, &old, new, memory_order_acquire))
+            if (cas(m, &old, new, memory_order_acquire)) {
+                got_it(m, &me, new);
                 return;
+            }
             continue;
         }
         if (can_spin(old, tries)) {
@@ -124,10 +141,16 @@ static void lock_slow(struct mutex *m)
             tries++;
             continue;
         }
+        if (me.since_ns == 0)
+            lend_waits_for(m);
+        if (unlikely(is_urgent(me.g)))
+            lend_along(m);
         if (!wait_in_line(m, &me, &awake, starving))
             continue;
-        if (me.owner)
+        if (me.owner) {
+            got_it(m, &me, 0);
             return;
+        }
         awake = true;
         tries = 0;
         starving = starving || clock_mono_ns() - me.since_ns > STARVE_NS;
@@ -145,10 +168,13 @@ void mutex_lock(struct mutex *m)
 bool mutex_trylock(struct mutex *m)
 {
     uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed);
-    while (!owner_of(old)) {
+    while (!mutex_owner(old)) {
         // pairs: MUTEX-STATE
-        if (cas(m, &old, (uintptr_t)getg() | old, memory_order_acquire))
+        if (cas(m, &old, (uintptr_t)getg() | old, memory_order_acquire)) {
+            if (unlikely(old & WAITERS))
+                lend_to_owner(m);
             return true;
+        }
     }
     return false;
 }
@@ -160,12 +186,18 @@ static void hand_over(struct mutex *m, struct sync_waiter *w)
     uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed), new;
     bool last = !m->queue.head;
     bool ends = last || clock_mono_ns() - w->since_ns <= STARVE_NS;
+    bool lent = !last && is_urgent(m->queue.head->g);
     do {
-        new = (uintptr_t)w->g | (old & WOKEN) | (last ? 0 : WAITERS) | (ends ? 0 : STARVING);
+        new = (uintptr_t)w->g | (old & WOKEN) | (last ? 0 : WAITERS) | (ends ? 0 : STARVING) |
+              (lent ? LENT : 0);
     } while (!cas(m, &old, new, memory_order_relaxed));
     w->owner = true;
     struct g *gp = w->g;
+    if (unlikely(lent))
+        lend_begin(gp);
     sync_unlock(&m->queue);
+    if (unlikely(old & LENT))
+        lend_end(mutex_owner(old));
     goready(gp);
     // It has waited long: let it run here and now.
     if (getg()->preempt_off == 0)
@@ -177,7 +209,7 @@ static bool unlock_to_waiter(struct mutex *m)
 {
     sync_lock(&m->queue);
     uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed);
-    bool serve = owner_of(old) && (old & WAITERS) && ((old & STARVING) || !(old & WOKEN));
+    bool serve = mutex_owner(old) && (old & WAITERS) && ((old & STARVING) || !(old & WOKEN));
     if (!serve) {
         sync_unlock(&m->queue);
         return false;
@@ -199,6 +231,8 @@ static bool unlock_to_waiter(struct mutex *m)
     }
     struct g *gp = w->g;
     sync_unlock(&m->queue);
+    if (unlikely(old & LENT))
+        lend_end(mutex_owner(old));
     goready(gp);
     return true;
 }
@@ -207,7 +241,7 @@ static void unlock_slow(struct mutex *m)
 {
     for (;;) {
         uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed);
-        if (unlikely(!owner_of(old)))
+        if (unlikely(!mutex_owner(old)))
             go_panic("sync: unlock of unlocked mutex");
         if ((old & STARVING) || (old & (WAITERS | WOKEN)) == WAITERS) {
             if (unlock_to_waiter(m))
@@ -215,14 +249,17 @@ static void unlock_slow(struct mutex *m)
             continue;
         }
         // pairs: MUTEX-STATE
-        if (cas(m, &old, old & FLAGS, memory_order_release))
+        if (cas(m, &old, old & (FLAGS & ~LENT), memory_order_release)) {
+            if (unlikely(old & LENT))
+                lend_end(mutex_owner(old));
             return;
+        }
     }
 }
 
 void mutex_check_locked(const struct mutex *m)
 {
-    if (!owner_of(atomic_load_explicit(&m->state, memory_order_relaxed)))
+    if (!mutex_owner(atomic_load_explicit(&m->state, memory_order_relaxed)))
         go_panic("sync: unlock of unlocked mutex");
 }
 

@@ -38,6 +38,11 @@ bool world_is_stopped(void)
     return stopper == getg();
 }
 
+bool world_mutex_is(const struct mutex *m)
+{
+    return m == &stop_mutex;
+}
+
 // The P's claim by its bit.
 static bool take_idle(struct p *p)
 {

@@ -21,4 +21,7 @@ void world_start(void);
 // True between the two, for assertions of whoever relies on it.
 bool world_is_stopped(void);
 
+// For the mutex itself: whether m is the one that world_stop takes.
+bool world_mutex_is(const struct mutex *m);
+
 #endif

@@ -22,6 +22,8 @@ int go(void (*fn)(void *), void *arg);
 struct go_attr {
     const char *name; // shown in tracebacks; not copied, must outlive the goroutine. NULL: none
     size_t stack_max; // bytes the stack may grow to; 0: the default of 256 KiB
+    bool urgent; // runs at once when it is started or readied, in place of an ordinary goroutine,
+                 // for a slice; whoever holds a mutex it waits for is urgent meanwhile
 };
 
 // As go(), with attributes; attr may be NULL. EINVAL when stack_max is beyond what can be reserved.

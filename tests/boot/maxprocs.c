@@ -160,7 +160,7 @@ int main(void)
     atomic_store(&done, true);
     check_soon(atomic_load(&left) == 0);
     check_soon(atomic_load(&died) == atomic_load(&born));
-    check(go_count() == 1);
+    check_soon(go_count() == 1);
     printf("maxprocs: nothing was lost\n");
     return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: srcs=tests/host/explore/machine.c,kernel/spinlock.c,sched/[a-r]*.c,sched/s[ey]*.c
-// test: srcs+=sched/ti*.c,sched/world.c
+// test: srcs+=sched/ti*.c,sched/urgent.c,sched/world.c
 // test: cflags="-include tests/host/explore/machine.h -DRUNQ_SIZE=4" args="seeds=3000"
 // test: timeout=120
 //

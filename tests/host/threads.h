@@ -26,6 +26,7 @@
 #include "sched/park.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
+#include "sched/world.h"
 
 #include <heddle/go.h>
 
@@ -94,6 +95,9 @@ void preempt_yield(void)
 }
 
 void go_yield(void) { sched_yield(); }
+bool ready_urgent(struct g *gp) { goready(gp); return true; }
+void urgent_expedite(struct g *gp) { check(gp != NULL); }
+bool world_mutex_is(const struct mutex *m) { return m == NULL; }
 bool runq_empty(struct p *p) { return p != NULL; }
 void sched_timer_earlier(struct p *p, int64_t when_ns) { check(p && when_ns < INT64_MAX); }
 
