@@ -33,9 +33,10 @@ bad := $(filter-out $(VARS) -*,$(given))
 $(if $(bad),$(error unknown option: $(bad); there are: $(VARS)))
 # Words are passed on as they were typed: a $ in ARGS is the application's.
 $(foreach v,$(filter $(RUN_VARS) APP T DEV,$(given)),$(eval override $v := $$(value $v)))
-$(if $(filter aarch64,$(ARCH)),$(error ARCH=$(ARCH): this version runs on x86_64 only))
-$(call one_of,ARCH,x86_64 host)
+$(call one_of,ARCH,x86_64 aarch64 host)
 $(call one_of,MODE,normal hostile debug)
+$(if $(and $(filter-out x86_64,$(ARCH)),$(filter image iso flash,$(MAKECMDGOALS))),$(error \
+    ARCH=$(ARCH): images of disks are made for x86_64 only))
 $(if $(filter TEST,$(given)),$(call one_of,TEST,hostile))
 $(if $(and $(TEST),$(filter-out test test-images,$(MAKECMDGOALS))),$(error \
     TEST=hostile belongs to 'make test'; use MODE=hostile here))
@@ -44,10 +45,14 @@ $(if $(word 2,$(APP)),$(error APP='$(APP)': must be one path without blanks))
 
 # ---- tools and flags ----
 
-CC := gcc
-LD := ld
-OBJCOPY := objcopy
-STRIP := strip
+CROSS_aarch64 := aarch64-linux-gnu-
+CC := $(CROSS_$(ARCH))gcc
+LD := $(CROSS_$(ARCH))ld
+OBJCOPY := $(CROSS_$(ARCH))objcopy
+STRIP := $(CROSS_$(ARCH))strip
+NM := $(CROSS_$(ARCH))nm
+# What is booted: the linked file, or what its segments make in memory.
+BOOTED := $(if $(filter aarch64,$(ARCH)),bin,elf)
 B := $(BUILD)/$(ARCH)-$(MODE)
 # The processor; ARCH=host is a process on one.
 CPU := $(if $(filter host,$(ARCH)),x86_64,$(ARCH))
@@ -58,6 +63,7 @@ comma := ,
 quote = '$(subst ','\'',$1)'
 
 CFLAGS_x86_64 := -mno-red-zone -fcf-protection=none -fno-pic -fno-pie
+CFLAGS_aarch64 := -march=armv8-a -mno-outline-atomics -fno-pic -fno-pie
 KFLAGS_host := -DHOST_SAN=0
 COMMON := -std=gnu11 -O2 -g $(CFLAGS_$(CPU)) -ffunction-sections -fdata-sections \
     -fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables \
@@ -70,7 +76,7 @@ KFLAGS := $(COMMON) -ffreestanding -fvisibility=hidden -I. -Iarch/$(ARCH) \
     -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
     -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wno-unused-parameter
 AFLAGS := $(COMMON) -D__heddle__=1 -Wall
-TFLAGS := $(AFLAGS) -I. -Iarch/$(ARCH) $(filter -DHOSTILE% -DDEBUG%,$(KFLAGS))
+TFLAGS := $(AFLAGS) -I. -Iarch/$(ARCH) -Itests/boot/$(CPU) $(filter -DHOSTILE% -DDEBUG%,$(KFLAGS))
 LFLAGS := -nostdlib -static -no-pie -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
     -Wl,-z,noexecstack -Wl,--build-id=none -Wl,--no-warn-rwx-segments
 LIBS := -Wl,--start-group $(NL)/lib/libc.a $(NL)/lib/libm.a -lgcc -Wl,--end-group
@@ -93,12 +99,12 @@ $B/%.S.o: %.S $B/flags $(NL)/stamp
 
 # The rooms below libc/ run in interrupts too and must not call newlib, which may use vector
 # registers: lib/ has what they need.
-KERNEL_IMPORTS := main|drivers_host_probe|__errno|libc_start|symtab_blob|.*_start|.*_end
-KERNEL_IMPORTS := $(KERNEL_IMPORTS)|__u?(div|mod)ti3|__popcountdi2
+KERNEL_NEEDS := main|drivers_host_probe|__errno|libc_start|symtab_blob|image_size|.*_start|.*_end
+KERNEL_IMPORTS := $(KERNEL_NEEDS)|__u?(div|mod)ti3|__popcountdi2
 
 $B/kernel.o: $(filter-out $B/libc/%,$(OBJS)) $B/objects
 	$(Q)$(LD) -r -o $@ $(filter %.o,$^); \
-	alien=$$(nm -u $@ | sed 's/.* //' | grep -vxE '$(KERNEL_IMPORTS)'); \
+	alien=$$($(NM) -u $@ | sed 's/.* //' | grep -vxE '$(KERNEL_IMPORTS)'); \
 	[ -z "$$alien" ] || { echo kernel rooms may not call: $$alien >&2; exit 1; }
 
 $B/heddle-all.o: $B/kernel.o $(filter $B/libc/%,$(OBJS)) $B/objects
@@ -108,7 +114,8 @@ $B/heddle-all.o: $B/kernel.o $(filter $B/libc/%,$(OBJS)) $B/objects
 $B/heddle.o: $B/heddle-all.o
 	$(Q)$(OBJCOPY) --localize-hidden $< $@
 
-$B/linker.ld: $(or $(wildcard arch/$(ARCH)/image.ld),linker.ld) linker.ld $B/flags
+$B/linker.ld: $(or $(wildcard arch/$(ARCH)/image.ld),linker.ld) linker.ld \
+    $(wildcard arch/$(ARCH)/regs.h) $B/flags
 	$(Q)$(CC) -E -P -x c -I. $(CFLAGS_$(CPU)) $< -o $@
 
 # Files that change only when what they hold does.
@@ -146,8 +153,8 @@ $B/%.efi: $B/%.elf $(EFI_OBJS) boot/efi/payload.S | deps-efi
 -include $(EFI_OBJS:.o=.d)
 
 # ---- images ----
-# $(call image,ID,SOURCES,KERNEL,FLAGS): rules for $B/ID.elf, what is booted, and $B/ID.debug, the
-# same with symbols for gdb. Objects live in a folder of the ID.
+# $(call image,ID,SOURCES,KERNEL,FLAGS): rules for $B/ID.elf and $B/ID.bin, one of which is what is
+# booted, and $B/ID.debug, the same with symbols for gdb. Objects live in a folder of the ID.
 
 define image
 $(foreach s,$2,$(eval $(call app_object,$1,$s,$4)))
@@ -161,6 +168,8 @@ $B/$1.debug: $(foreach s,$2,$B/$1.d/$(notdir $s).o) $B/$3 $B/linker.ld tools/sym
 	rm -f $$$$d/pass1
 $B/$1.elf: $B/$1.debug
 	$(Q)$(STRIP) -o $$@ $$<
+$B/$1.bin: $B/$1.debug
+	$(Q)$(OBJCOPY) -O binary $$< $$@
 -include $(foreach s,$2,$B/$1.d/$(notdir $s).d)
 endef
 
@@ -220,8 +229,8 @@ help:
 #:
 #: Options of make run, and of tools/run, whose exit status is the application's:
 #:   APP=examples/http          a directory of .c files, or one .c file, anywhere
-#:   ARCH=x86_64                the machine; MACHINE=q35|microvm which model of it; or ARCH=host,
-#:                              a process of this machine instead
+#:   ARCH=x86_64|aarch64        the machine; MACHINE=q35|microvm, virt|virt-gicv2 which model of it;
+#:                              or ARCH=host, a process of this machine instead
 #:   NIC=virtio                 the network card: virtio or e1000e
 #:   DISK=file                  a disk for it, whose sectors are the file's
 #:   SMP=2 MEM=512M             cores (1 to 64) and memory
@@ -240,11 +249,11 @@ help:
 # What is needed besides the ELF file to boot in the way asked for.
 BOOT_FILES := $(if $(filter uefi,$(BOOT)),$B/$(APP_ID).efi)
 
-run: $B/$(APP_ID).elf $(BOOT_FILES)
+run: $B/$(APP_ID).$(BOOTED) $(BOOT_FILES)
 	@HEDDLE_DIE_WITH_PARENT=1 exec tools/run --image $< \
 	    $(foreach v,APP ARCH MODE $(filter $(RUN_VARS),$(given)),$(call quote,$v=$($v)))
 
-build: $B/$(APP_ID).elf $(BOOT_FILES)
+build: $B/$(APP_ID).$(BOOTED) $(BOOT_FILES)
 	@echo $<
 
 make_image = tools/deps $1 && tools/image $2 --elf $< --app $(call quote,$(call app_name,$(APP))) \
@@ -265,7 +274,7 @@ iso: $B/$(APP_ID).iso
 flash: $B/$(APP_ID).img
 	@tools/flash $< $(call quote,$(DEV))
 
-test-images: $(TESTS:%=$B/tests/%.elf) $(EXAMPLE_NAMES:%=$B/examples/%.elf)
+test-images: $(TESTS:%=$B/tests/%.$(BOOTED)) $(EXAMPLE_NAMES:%=$B/examples/%.$(BOOTED))
 
 model: override T = model/*
 test model:
@@ -289,7 +298,7 @@ deps:
 	@tools/deps test
 
 deps-run:
-	@tools/deps run
+	@tools/deps $(if $(filter aarch64,$(ARCH)),aarch64,run)
 
 deps-efi:
 	@tools/deps efi

@@ -34,6 +34,14 @@ static inline void arch_device_fence(void);
 // Makes a full fence of the atomic read-modify-write before it: stores before that are visible to
 // other cores before loads after this are made.
 static inline void arch_fence_after_rmw(void);
+// Registers of devices. A write is ordered after everything before it, a read before everything
+// after it, other devices and the memory they look at included.
+static inline uint8_t arch_mmio_read8(const volatile void *r);
+static inline uint16_t arch_mmio_read16(const volatile void *r);
+static inline uint32_t arch_mmio_read32(const volatile void *r);
+static inline void arch_mmio_write8(volatile void *r, uint8_t v);
+static inline void arch_mmio_write16(volatile void *r, uint16_t v);
+static inline void arch_mmio_write32(volatile void *r, uint32_t v);
 // Interrupts of this core off; returns whether they were on. arch_irq_restore takes that back.
 static inline bool arch_irq_save(void);
 static inline void arch_irq_restore(bool on);
@@ -82,6 +90,9 @@ void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp);
 // MAP_DEVICE: uncached, each access as it is made. MAP_GATHER: uncached, but writes may be put
 // together and come late, as a screen likes it.
 enum { MAP_WRITE = 1, MAP_EXEC = 2, MAP_DEVICE = 4, MAP_GATHER = 8 };
+// The physical memory that boot code has left mapped in the direct map: where the kernel's first
+// pages come from.
+void arch_boot_mapped(uint64_t *start, uint64_t *end);
 // Builds the kernel's own page tables (image with its permissions, direct map of all RAM) and
 // switches to them.
 void arch_mmu_init(const struct bootinfo *bi);

@@ -124,8 +124,11 @@ static bool start_msix(struct e1000e *e)
             irq_free(queues);
         return false;
     }
-    pci_msix_route(&e->pci, 0, queues, 0);
-    pci_msix_route(&e->pci, 1, other, 0);
+    if (!pci_msix_route(&e->pci, 0, queues, 0) || !pci_msix_route(&e->pci, 1, other, 0)) {
+        irq_free(queues);
+        irq_free(other);
+        return false;
+    }
     pci_msix_enable(&e->pci, true);
     e1000e_write(e, E1000E_CTRL_EXT, e1000e_read(e, E1000E_CTRL_EXT) | CTRL_EXT_PBA_CLR);
     e1000e_write(e, E1000E_IVAR, IVAR_QUEUES_0 | IVAR_OTHER_1);

@@ -2,12 +2,13 @@
 // PCI enumeration. Configuration space is reached through the memory windows ACPI tells of
 // (ECAM), a mapping per bus made when the bus is first looked at, or else through the
 // architecture's own way, which covers segment 0. Bus numbers and register windows are the
-// firmware's: nothing is assigned here, what the firmware left without an address is reported and
-// unusable.
+// firmware's, or pci_assign's; what was left without an address is reported and unusable.
 //
 // Everything runs once, on one core, before any driver is interrupted: no locks.
 
 #include "drivers/pci.h"
+
+#include <string.h>
 
 #include "kernel/acpi.h"
 #include "kernel/print.h"
@@ -98,7 +99,7 @@ static unsigned size_bar(struct pci_dev *d, unsigned n)
     if (io && mask)
         mask |= 0xffff0000u; // many decode 16 bits only
     uint64_t pa = ((uint64_t)high << 32 | low) & ~flags;
-    if (mask && !pa)
+    if (mask && !pa && !io)
         klog("pci %s: window %u has no address", d->name, n);
     if (mask && pa)
         d->bar[n] = (struct pci_bar){ .pa = pa, .len = ~mask + 1, .io = io };
@@ -122,6 +123,19 @@ mmio_t *pci_map(struct pci_dev *d, unsigned n, uint64_t off, uint64_t len)
     if (!b || b->io || len == 0 || off > b->len || len > b->len - off)
         return NULL;
     return vm_map_mmio(b->pa + off, len);
+}
+
+mmio_t *pci_bus_window(uint64_t base, unsigned bus)
+{
+    // Of the last segment asked for: one is all that most machines have.
+    static uint64_t mapped;
+    static mmio_t *windows[256];
+    if (mapped != base)
+        memset(windows, 0, sizeof windows);
+    mapped = base;
+    if (!windows[bus])
+        windows[bus] = vm_map_mmio(base + bus * BUS_WINDOW, BUS_WINDOW);
+    return windows[bus];
 }
 
 // A bridge: the bus behind it is to be looked at, if its number makes sense.
@@ -166,7 +180,7 @@ static void scan_segment(uint64_t base, uint16_t segment, unsigned first, unsign
         if (!bus_take(&todo, bus)) // a bridge's bus has a higher number than its own
             continue;
         mmio_t *window = NULL;
-        if (base && !(window = vm_map_mmio(base + bus * BUS_WINDOW, BUS_WINDOW))) {
+        if (base && !(window = pci_bus_window(base, bus))) {
             klog("pci: no memory to look at bus %u", bus);
             return;
         }
@@ -189,6 +203,7 @@ void pci_scan(void (*found)(struct pci_dev *d))
 {
     for (uint32_t i = 0; i < acpi.n_segments; i++) {
         const struct acpi_segment *s = &acpi.segments[i];
+        pci_assign(s);
         scan_segment(s->base, s->segment, s->bus_first, s->bus_last, found);
     }
     if (!acpi.n_segments && !acpi.hw_reduced)

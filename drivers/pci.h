@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "drivers/mmio.h"
+#include "kernel/acpi.h"
 #include "kernel/irq.h"
 #include "kernel/pcicfg.h"
 
@@ -67,15 +68,23 @@ void pci_write(struct pci_dev *d, unsigned off, unsigned size, uint32_t value);
 unsigned pci_next_cap(struct pci_dev *d, enum pci_cap id, unsigned after);
 // Finds out the function's windows, has it answer there and lets it read and write memory.
 void pci_enable(struct pci_dev *d);
+// The configuration space of a bus of the segment whose window is at base; NULL: no memory for it.
+mmio_t *pci_bus_window(uint64_t base, unsigned bus);
 // Maps [off, off + len) of memory window n; NULL if that is not within it. After pci_enable.
 mmio_t *pci_map(struct pci_dev *d, unsigned n, uint64_t off, uint64_t len);
+
+// pci_assign.c
+
+// Numbers the buses of a segment and gives its functions addresses, on machines where that is left
+// to us; elsewhere nothing. Context: as pci_scan, before it.
+void pci_assign(const struct acpi_segment *s);
 
 // pci_irq.c
 
 // Entries of the function's MSI-X table, all masked now; 0 if it has none that works.
 unsigned pci_msix_init(struct pci_dev *d);
-// Makes entry raise vector on core.
-void pci_msix_route(struct pci_dev *d, unsigned entry, int vector, unsigned core);
+// Makes entry raise vector on core. False: the machine has no interrupt for it.
+bool pci_msix_route(struct pci_dev *d, unsigned entry, int vector, unsigned core);
 // From here the function interrupts by MSI-X, or again by its pin.
 void pci_msix_enable(struct pci_dev *d, bool on);
 // The function interrupts by MSI, with vector on core; false if it cannot, and then nothing has

@@ -49,6 +49,12 @@ static bool ruled_out(const char *kind)
                     (strcmp(most, "msi") == 0 && strcmp(kind, "msi") != 0));
 }
 
+// The number by which the machine knows who sends a message.
+static uint32_t sender(const struct pci_dev *d)
+{
+    return (uint32_t)d->segment << 16 | (uint32_t)d->bus << 8 | (uint32_t)d->dev << 3 | d->fn;
+}
+
 bool pci_msi_enable(struct pci_dev *d, int vector, unsigned core)
 {
     unsigned cap = pci_next_cap(d, PCI_CAP_MSI, 0);
@@ -56,10 +62,9 @@ bool pci_msi_enable(struct pci_dev *d, int vector, unsigned core)
         return false;
     uint64_t addr;
     uint32_t data;
-    arch_msi_message(vector, core, &addr, &data);
     uint32_t control = pci_read(d, cap + MSI_CONTROL, 2) & ~(uint32_t)(MSI_ENABLE | MSI_MULTIPLE);
     bool wide = control & MSI_64BIT;
-    if (!wide && addr > UINT32_MAX)
+    if (!arch_msi_message(sender(d), vector, core, &addr, &data) || (!wide && addr > UINT32_MAX))
         return false;
     pci_write(d, cap + MSI_CONTROL, 2, control);
     unsigned off = cap + MSI_ADDR;
@@ -95,16 +100,18 @@ unsigned pci_msix_init(struct pci_dev *d)
     return n;
 }
 
-void pci_msix_route(struct pci_dev *d, unsigned entry, int vector, unsigned core)
+bool pci_msix_route(struct pci_dev *d, unsigned entry, int vector, unsigned core)
 {
     uint64_t addr;
     uint32_t data;
-    arch_msi_message(vector, core, &addr, &data);
+    if (!arch_msi_message(sender(d), vector, core, &addr, &data))
+        return false;
     mmio_t *e = d->msix_table + entry * MSIX_ENTRY;
     mmio_write32(e + MSIX_ENTRY_ADDR, (uint32_t)addr);
     mmio_write32(e + MSIX_ENTRY_ADDR_HIGH, (uint32_t)(addr >> 32));
     mmio_write32(e + MSIX_ENTRY_DATA, data);
     mmio_write32(e + MSIX_ENTRY_CONTROL, 0);
+    return true;
 }
 
 void pci_msix_enable(struct pci_dev *d, bool on)

@@ -162,25 +162,31 @@ static void pin_irq(void *arg)
         v->dev.config_irq.fn(v->dev.config_irq.arg);
 }
 
+// A vector for one entry of the MSI-X table.
+static bool msix_irq(struct virtio_pci *v, unsigned entry, struct virtio_irq *i)
+{
+    i->vector = irq_alloc(i->fn, i->arg, v->dev.name);
+    if (i->vector < 0)
+        return false;
+    if (pci_msix_route(&v->pci, entry, i->vector, i->core))
+        return true;
+    irq_free(i->vector);
+    return false;
+}
+
 static unsigned irqs_start(struct virtio_dev *dev, unsigned n)
 {
     struct virtio_pci *v = to_pci(dev);
     unsigned entries = pci_msix_init(&v->pci), got = 0;
     struct virtio_irq *c = &dev->config_irq;
-    if (entries >= 2 && (c->vector = irq_alloc(c->fn, c->arg, dev->name)) >= 0) {
-        for (; got < n && got + 1 < entries; got++) {
-            struct virtio_irq *i = &dev->irqs[got];
-            i->vector = irq_alloc(i->fn, i->arg, dev->name);
-            if (i->vector < 0)
-                break;
-            pci_msix_route(&v->pci, got + 1, i->vector, i->core);
-        }
+    if (entries >= 2 && msix_irq(v, 0, c)) {
+        while (got < n && got + 1 < entries && msix_irq(v, got + 1, &dev->irqs[got]))
+            got++;
         if (got == 0)
             irq_free(c->vector);
     }
     if (got == 0)
         return v->isr.p && pci_pin_connect(&v->pci, pin_irq, v, dev->irqs[0].core) ? 1 : 0;
-    pci_msix_route(&v->pci, 0, c->vector, c->core);
     pci_msix_enable(&v->pci, true);
     v->msix = true;
     mmio_write16(v->common.p + COMMON_CONFIG_MSIX, 0);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "kernel/page.h"
 #include "kernel/print.h"
 #include "lib/util.h"
 
@@ -80,7 +81,7 @@ void bootinfo_normalise(struct bootinfo *bi)
                 carve(bi, raw.ranges[i].start, raw.ranges[i].end, (enum mem_kind)kind);
     bi->low_page = find_low_page(bi);
     carve(bi, 0, 0x100000, MEM_RESERVED);
-    carve(bi, (uintptr_t)image_start, (uintptr_t)image_end, MEM_RESERVED);
+    carve(bi, virt_to_phys(image_start), virt_to_phys(image_end), MEM_RESERVED);
     const struct boot_framebuffer *fb = &bi->framebuffer;
     uint64_t screen_bytes = (uint64_t)fb->pitch * fb->height;
     if (fb->pa && screen_bytes <= SCREEN_MAX && fb->pa <= UINT64_MAX - SCREEN_MAX)

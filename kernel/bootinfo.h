@@ -34,7 +34,8 @@ struct bootinfo {
 
 // main.c
 
-// The kernel. Context: the boot core, interrupts off, the first 4 GiB mapped, boot stack.
+// The kernel. Context: the boot core, interrupts off, the image mapped and what arch_boot_mapped
+// says, boot stack.
 _Noreturn void kernel_main(const struct bootinfo *bi);
 
 // bootinfo_add.c

@@ -20,8 +20,10 @@ void irq_dispatch(int vector);
 
 // arch/*/intr.c
 
-// The address and data of a message-signalled interrupt that raises vector on core.
-void arch_msi_message(int vector, unsigned core, uint64_t *addr, uint32_t *data);
+// The address and data with which a device raises vector on core by message; `device` is the number
+// it sends with (segment, bus, device, function: 16, 8, 5, 3 bits). False: the machine has no such
+// interrupts, or none left. Context: boot or the goroutine that configures devices; not concurrent.
+bool arch_msi_message(uint32_t device, int vector, unsigned core, uint64_t *addr, uint32_t *data);
 // Wires global system interrupt gsi to vector on core; level or edge as given. -1 if no controller
 // has that gsi.
 int arch_irq_route(uint32_t gsi, int vector, unsigned core, bool level, bool active_low);

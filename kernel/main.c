@@ -17,9 +17,6 @@
 
 static struct g boot_g0 = { .name = "g0", .m = &ms[0] };
 
-// Memory the boot tables do not map yet is added once the kernel's own do.
-#define BOOT_MAPPED (1ull << 32)
-
 static void add_memory(const struct bootinfo *bi, uint64_t from, uint64_t to)
 {
     for (size_t i = 0; i < bi->n_ranges; i++) {
@@ -52,6 +49,7 @@ static void main_goroutine(void *unused)
 void kernel_main(const struct bootinfo *boot)
 {
     static struct bootinfo bi;
+    uint64_t mapped_start, mapped_end;
     init_boot_core();                   // the current G, traps
     bi = *boot;
     console_init();                     // the first output
@@ -59,10 +57,12 @@ void kernel_main(const struct bootinfo *boot)
     console_configure();
     screen_init(&bi.framebuffer);
     bootinfo_normalise(&bi);
-    add_memory(&bi, 0, BOOT_MAPPED);
+    arch_boot_mapped(&mapped_start, &mapped_end);
+    add_memory(&bi, mapped_start, mapped_end);
     arch_mmu_init(&bi);                 // page tables with permissions
     screen_map();
-    add_memory(&bi, BOOT_MAPPED, UINT64_MAX);
+    add_memory(&bi, 0, mapped_start);
+    add_memory(&bi, mapped_end, UINT64_MAX);
     arch_machine_init(&bi);             // cores, interrupt controllers
     arch_clock_init();
     unsigned cores = arch_core_count();

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "arch/arch.h"
 #include "kernel/bootinfo.h"
 #include "kernel/page.h"
 #include "kernel/vm.h"
@@ -19,7 +20,6 @@ enum { CELL_DOTS = FONT_DOTS + 1, CELL_ROWS = FONT_ROWS + 2, MAX_COLUMNS = 240, 
        TAB = 8, COLUMNS_WANTED = 80, MAX_SCALE = 8 };
 
 #define MAX_BYTES (256ull << 20)
-#define BOOT_MAPPED (1ull << 32)
 #define DOT 0xd0d0d0d0u
 
 static struct boot_framebuffer screen;
@@ -138,7 +138,9 @@ void screen_init(const struct boot_framebuffer *fb)
     scale = MIN(scale, screen.height / CELL_ROWS);
     columns = MIN(screen.width / (CELL_DOTS * scale), MAX_COLUMNS);
     lines = MIN(screen.height / (CELL_ROWS * scale), MAX_LINES);
-    if (screen.pa + screen_bytes() <= BOOT_MAPPED) {
+    uint64_t start, end;
+    arch_boot_mapped(&start, &end);
+    if (screen.pa >= start && screen.pa + screen_bytes() <= end) {
         pixels = phys_to_virt(screen.pa);
         clear();
     }

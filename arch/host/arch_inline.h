@@ -54,6 +54,46 @@ static inline void arch_fence_after_rmw(void)
     __asm__ volatile("" ::: "memory");
 }
 
+// Registers of devices that a test plays in memory.
+static inline uint8_t arch_mmio_read8(const volatile void *r)
+{
+    uint8_t v = *(const volatile uint8_t *)r;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return v;
+}
+
+static inline uint16_t arch_mmio_read16(const volatile void *r)
+{
+    uint16_t v = *(const volatile uint16_t *)r;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return v;
+}
+
+static inline uint32_t arch_mmio_read32(const volatile void *r)
+{
+    uint32_t v = *(const volatile uint32_t *)r;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return v;
+}
+
+static inline void arch_mmio_write8(volatile void *r, uint8_t v)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    *(volatile uint8_t *)r = v;
+}
+
+static inline void arch_mmio_write16(volatile void *r, uint16_t v)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    *(volatile uint16_t *)r = v;
+}
+
+static inline void arch_mmio_write32(volatile void *r, uint32_t v)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    *(volatile uint32_t *)r = v;
+}
+
 static inline uint64_t arch_counter(void)
 {
     uint32_t lo, hi;

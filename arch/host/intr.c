@@ -159,10 +159,9 @@ void arch_send_ipi(unsigned core, enum ipi what)
 
 // There are no interrupts by memory writes or wires.
 
-void arch_msi_message(int vector, unsigned core, uint64_t *addr, uint32_t *data)
+bool arch_msi_message(uint32_t device, int vector, unsigned core, uint64_t *addr, uint32_t *data)
 {
-    *addr = 0;
-    *data = 0;
+    return false;
 }
 
 int arch_irq_route(uint32_t gsi, int vector, unsigned core, bool level, bool active_low)

@@ -56,6 +56,13 @@ uint64_t virt_to_phys(const void *va)
     return v; // the image
 }
 
+// All memory is mapped from the start; the first 4 GiB of it will do.
+void arch_boot_mapped(uint64_t *start, uint64_t *end)
+{
+    *start = 0;
+    *end = (uint64_t)1 << 32;
+}
+
 void arch_mmu_init(const struct bootinfo *bi)
 {
     uint64_t pages = (HOST_STACKS_END - KSTACK_BASE) >> PAGE_SHIFT;

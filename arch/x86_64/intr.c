@@ -130,10 +130,12 @@ static uint32_t device_target(unsigned core)
     return id < 0xff ? id : cpus[0].apic_id & 0xff;
 }
 
-void arch_msi_message(int vector, unsigned core, uint64_t *addr, uint32_t *data)
+bool arch_msi_message(uint32_t device, int vector, unsigned core, uint64_t *addr, uint32_t *data)
 {
+    (void)device;
     *addr = 0xfee00000u | (uint64_t)device_target(core) << 12;
     *data = (uint32_t)vector;
+    return true;
 }
 
 // I/O APICs

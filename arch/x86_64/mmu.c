@@ -39,6 +39,13 @@ uint64_t kernel_pml4_pa;
 
 static pte_t *kernel_pml4;
 
+// boot/x86_64/ maps the first 4 GiB.
+void arch_boot_mapped(uint64_t *start, uint64_t *end)
+{
+    *start = 0;
+    *end = (uint64_t)1 << 32;
+}
+
 uint64_t virt_to_phys(const void *va)
 {
     uintptr_t v = (uintptr_t)va;

@@ -3,20 +3,19 @@
 // test: qemu="-netdev user,id=n1 -device virtio-net-device,netdev=n1,event_idx=off,mrg_rxbuf=off"
 // test: qemu+="-netdev user,id=n2 -device virtio-net-device,netdev=n2 -device virtio-rng-device"
 //
-// Several virtio-mmio network cards, found through ACPI, each with an address got by DHCP. A
+// Several virtio-mmio network cards, found through the tables, each with an address got by DHCP. A
 // device of another kind is passed over.
 
 #include "check.h"
 #include "interfaces.h"
-#include "kernel/acpi.h"
+
+#include <tables.h>
 
 int main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    check(acpi.n_cores == (uint32_t)go_numcpu() && acpi.n_ioapics >= 1);
-    check(acpi.hw_reduced && acpi.sleep_control.bits && acpi.have_s5 && acpi.reset.bits);
-    check(acpi.n_virtio_mmio == 4 && acpi.refused == 0);
+    check_mmio_machine(4);
     check_soon(interfaces_up() == 3);
     for (struct netif *nif = atomic_load(&netif_list); nif; nif = nif->next) {
         if (nif->loopback)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,2,4 machines=microvm timeout=90 expect="drivers_noacpi: up"
+// test: arch=x86_64 smp=1,2,4 machines=microvm timeout=90 expect="drivers_noacpi: up"
 // test: qemu="-machine acpi=off,auto-kernel-cmdline=off"
 // test: kopts="virtio_mmio.device=nonsense virtio_mmio.device=512@0xfeb00e00:12"
 //

@@ -17,15 +17,14 @@
 
 #include "check.h"
 #include "interfaces.h"
-#include "kernel/acpi.h"
+
+#include <tables.h>
 
 int main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    check(acpi.n_cores == (uint32_t)go_numcpu() && acpi.n_ioapics >= 1 && acpi.n_segments == 1);
-    check(acpi.have_fadt && acpi.pm_timer.bits && acpi.pm1a_control.bits && acpi.have_s5);
-    check(acpi.n_virtio_mmio == 0 && acpi.hpet_addr && acpi.refused == 0);
+    check_pci_machine();
     check_soon(interfaces_up() == 7);
     for (struct netif *nif = atomic_load(&netif_list); nif; nif = nif->next) {
         if (nif->loopback)

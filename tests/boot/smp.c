@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "arch/arch.h"
+
 static _Atomic(int) arrived;
 static _Atomic(int) done;
 
@@ -15,7 +17,7 @@ static void meet(void *unused)
     (void)unused;
     atomic_fetch_add(&arrived, 1);
     while (atomic_load(&arrived) < go_numcpu())
-        __builtin_ia32_pause();
+        arch_relax();
     atomic_fetch_add(&done, 1);
 }
 

@@ -48,11 +48,13 @@ class Appliance:
         words = [f'APP=examples/{example}', f'ARCH={ARCH}', f'SMP={smp}', f'MEM={mem}',
                  f'ARGS={args}', f'KOPTS={kopts}', f'LOG={log}', f'PORTS={forwards}', 'KVM=0',
                  f'QEMU={qemu}']
+        if ARCH == 'aarch64':  # the models like those of x86-64
+            machine = {'q35': 'virt', 'microvm': 'virt-gicv2'}[machine]
         if ARCH != 'host':
             words += [f'MACHINE={machine}', f'NIC={nic}']
         images = os.environ.get('HEDDLE_IMAGES')
         if not image and images:
-            image = f'{images}/{example}.elf'
+            image = f'{images}/{example}.' + ('bin' if ARCH == 'aarch64' else 'elf')
         if image:
             words = ['--image', image, *words]
         self.command = [ROOT + '/tools/run', *words]

@@ -16,6 +16,7 @@
 #include "boot/efi_map.h"
 #include "boot/x86_64/boot.h"
 #include "kernel/bootinfo.h"
+#include "kernel/page.h"
 #include "kernel/print.h"
 
 #define BASE 0x10000u
@@ -25,6 +26,11 @@
 // The linker script's names for the image; only their addresses count.
 extern char image_start[], image_end[];
 __asm__(".globl image_start, image_end\n.set image_start, 0x100000\n.set image_end, 0x200000");
+
+uint64_t virt_to_phys(const void *va)
+{
+    return (uintptr_t)va;
+}
 
 static uint8_t memory[SIZE]; // physical [BASE, BASE + SIZE)
 static void *copies[4096];

@@ -32,6 +32,12 @@ __asm__(".globl image_start, image_end\n.set image_start, 0x100000\n.set image_e
         }                                                                 \
     } while (0)
 
+void arch_boot_mapped(uint64_t *start, uint64_t *end)
+{
+    *start = 0;
+    *end = (uint64_t)1 << 32;
+}
+
 void *vm_map_screen(uint64_t pa, size_t len)
 {
     CHECK(pa == PA);
