@@ -6,6 +6,7 @@
 #include <heddle/blk.h>
 #include <heddle/chan.h>
 #include <heddle/go.h>
+#include <heddle/mem.h>
 #include <heddle/net.h>
 #include <heddle/stats.h>
 #include <heddle/sync.h>

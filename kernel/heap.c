@@ -45,7 +45,7 @@ static _Atomic(size_t) fast_limit;
 static uint8_t small_class[HEAP_SMALL / 16];
 static _Atomic(int64_t) fail_after; // allocations until one is made to fail; 0: none is
 
-static _Atomic(size_t) large_objects, large_pages, large_allocs;
+static _Atomic(size_t) large_objects, large_pages, large_allocs, large_returned; // pages
 
 static inline uint64_t get_count(struct heap_list *l)
 {
@@ -245,6 +245,7 @@ static void large_free(void *p, struct page *pg)
     atomic_store_explicit(&pg->heap_class, 0, memory_order_relaxed);
     atomic_fetch_sub_explicit(&large_objects, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&large_pages, pages, memory_order_relaxed);
+    atomic_fetch_add_explicit(&large_returned, pages, memory_order_relaxed);
     page_free_run(p, pages);
 }
 
@@ -343,6 +344,11 @@ void *heap_aligned_alloc(size_t align, size_t n)
     return alloc_any(MAX(align, 16u), n, __builtin_return_address(0));
 }
 
+void *heap_alloc_at(size_t align, size_t n, const void *site)
+{
+    return alloc_any(MAX(align, 16u), n, site);
+}
+
 // Context: preemption disabled, which ends here; the list of cls is full.
 static __attribute__((noinline)) void give_slow(struct heap_core *hc, unsigned cls, uintptr_t *obj)
 {
@@ -381,7 +387,7 @@ static void free_checked(void *p, struct page *pg, unsigned cls, const void *sit
     heap_guard_clear(p, room, site);
 }
 
-void heap_free(void *p)
+static inline __attribute__((always_inline)) void free_at(void *p, const void *site)
 {
     if (unlikely(p == NULL))
         return;
@@ -389,7 +395,7 @@ void heap_free(void *p)
     uintptr_t *obj = p, mark = heap_free_mark(p);
     unsigned cls = pg ? atomic_load_explicit(&pg->heap_class, memory_order_relaxed) : 0;
     if (DEBUG && cls != 0)
-        free_checked(p, pg, cls, __builtin_return_address(0));
+        free_checked(p, pg, cls, site);
     if (unlikely(cls - 1 >= HEAP_CLASSES || (uintptr_t)p & 15 || obj[1] == mark)) {
         free_other(p);
         return;
@@ -409,6 +415,9 @@ void heap_free(void *p)
     preempt_enable();
 }
 
+void heap_free(void *p) { free_at(p, __builtin_return_address(0)); }
+void heap_free_at(void *p, const void *site) { free_at(p, site); }
+
 // Makes an object n bytes long where it is; false if it has to move.
 static bool resize_in_place(void *p, struct page *pg, size_t room, size_t n)
 {
@@ -422,12 +431,17 @@ static bool resize_in_place(void *p, struct page *pg, size_t room, size_t n)
     page_trim_run(p, pages, keep);
     pg->next = (uint32_t)keep;
     atomic_fetch_sub_explicit(&large_pages, pages - keep, memory_order_relaxed);
+    atomic_fetch_add_explicit(&large_returned, pages - keep, memory_order_relaxed);
     return true;
 }
 
 void *heap_realloc(void *p, size_t n)
 {
-    const void *site = __builtin_return_address(0);
+    return heap_realloc_at(p, n, __builtin_return_address(0));
+}
+
+void *heap_realloc_at(void *p, size_t n, const void *site)
+{
     if (!p)
         return alloc_any(16, n, site);
     struct page *pg = page_of(p);
@@ -446,7 +460,7 @@ void *heap_realloc(void *p, size_t n)
     } else {
         words_copy(q, p, ROUND_UP(keep, 16));
     }
-    heap_free(p);
+    free_at(p, site);
     return q;
 }
 
@@ -456,29 +470,60 @@ size_t heap_usable_size(const void *p)
     return DEBUG ? heap_guard_length(p, room) : room;
 }
 
+static size_t get_size(_Atomic(size_t) *n) { return atomic_load_explicit(n, memory_order_relaxed); }
+
+// Returns how many objects of the class have been handed out since boot.
+static size_t class_stats(unsigned cls, struct heap_class_stats *out)
+{
+    size_t outside = heap_span_out(cls), cached = 0;
+    size_t allocs = get_count(&no_core.list[cls]) / HEAP_ONE_ALLOC;
+    for (unsigned i = 0; i < MAX_CORES; i++) {
+        struct heap_core *hc = heap_cores[i];
+        if (!hc || hc == &no_core)
+            continue;
+        cached += list_length(hc, cls);
+        allocs += get_count(&hc->list[cls]) / HEAP_ONE_ALLOC;
+    }
+    // Lists move while they are read.
+    cached = MIN(cached, outside);
+    *out = (struct heap_class_stats){
+        .size = heap_class[cls].size,
+        .live = outside - cached,
+        .cached = cached,
+        .held_bytes = heap_span_pages(cls) << PAGE_SHIFT,
+    };
+    return allocs;
+}
+
+size_t heap_class_stats(struct heap_class_stats *out, size_t n)
+{
+    for (unsigned cls = 1; cls <= HEAP_CLASSES && cls <= n; cls++)
+        class_stats(cls, &out[cls - 1]);
+    return HEAP_CLASSES;
+}
+
 void heap_stats(struct heap_stats *out)
 {
-    size_t live = 0, bytes = 0, pages = heap_span_pages();
-    size_t allocs = atomic_load_explicit(&large_allocs, memory_order_relaxed);
+    size_t large = get_size(&large_pages) << PAGE_SHIFT;
+    *out = (struct heap_stats){
+        .live_bytes = large,
+        .held_bytes = large,
+        .returned_bytes = (heap_span_returned() + get_size(&large_returned)) << PAGE_SHIFT,
+        .allocs = get_size(&large_allocs),
+        .large_objects = get_size(&large_objects),
+        .large_bytes = large,
+        .memory_bytes = page_total() << PAGE_SHIFT,
+        .free_bytes = page_free_count() << PAGE_SHIFT,
+    };
+    size_t live = out->large_objects;
     for (unsigned cls = 1; cls <= HEAP_CLASSES; cls++) {
-        size_t n = heap_span_out(cls);
-        allocs += get_count(&no_core.list[cls]) / HEAP_ONE_ALLOC;
-        for (unsigned i = 0; i < MAX_CORES; i++) {
-            struct heap_core *hc = heap_cores[i];
-            if (!hc || hc == &no_core)
-                continue;
-            n -= list_length(hc, cls);
-            allocs += get_count(&hc->list[cls]) / HEAP_ONE_ALLOC;
-        }
-        live += n;
-        bytes += n * heap_class[cls].size;
+        struct heap_class_stats c;
+        out->allocs += class_stats(cls, &c);
+        out->live_bytes += c.live * c.size;
+        out->held_bytes += c.held_bytes;
+        live += c.live;
     }
-    live += atomic_load_explicit(&large_objects, memory_order_relaxed);
-    size_t large = atomic_load_explicit(&large_pages, memory_order_relaxed);
-    out->live_bytes = bytes + (large << PAGE_SHIFT);
-    out->held_bytes = (pages + large) << PAGE_SHIFT;
-    out->allocs = allocs;
-    out->frees = allocs - live;
+    out->frees = out->allocs - live;
 }
 
 void heap_init(void)

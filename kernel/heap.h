@@ -5,6 +5,7 @@
 #ifndef KERNEL_HEAP_H
 #define KERNEL_HEAP_H
 
+#include <heddle/mem.h> // heap_stats, heap_class_stats
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,18 +28,16 @@ void *heap_realloc(void *p, size_t n);
 void *heap_aligned_alloc(size_t align, size_t n); // align: power of two
 size_t heap_usable_size(const void *p);
 
+// The same for a caller whose own caller, at `site`, is the one the debug build is to name.
+void *heap_alloc_at(size_t align, size_t n, const void *site);
+void *heap_realloc_at(void *p, size_t n, const void *site);
+void heap_free_at(void *p, const void *site);
+
 // Gives back the pages behind the free objects this core keeps, and those the classes keep.
 void heap_trim(void);
 
 // Makes the n-th allocation from now (1: the next) fail, as if memory were exhausted, once; 0:
 // none. Returns how many were left to go of the previous call, 0 once it has struck. For tests.
 int64_t heap_fail_after(int64_t n);
-
-struct heap_stats {
-    size_t live_bytes;     // in objects handed out, by their class sizes
-    size_t held_bytes;     // pages the heap holds
-    size_t allocs, frees;  // since boot
-};
-void heap_stats(struct heap_stats *out);
 
 #endif

@@ -73,7 +73,9 @@ void heap_span_trim(void);
 void heap_span_check(const void *p, struct page *pg);
 // Objects of cls outside their spans, in caches or in use.
 size_t heap_span_out(unsigned cls);
-size_t heap_span_pages(void);
+// Pages of its spans; pages that spans of all classes have given back since boot.
+size_t heap_span_pages(unsigned cls);
+size_t heap_span_returned(void);
 
 // heap_debug.c: the debug build's guards. The last HEAP_GUARD bytes of an object's room say how
 // long it is and who asked for it; between its end and them is a red zone; free objects are

@@ -28,6 +28,7 @@ struct stock {
     uint32_t spare;        // a span without any object outside. guard: lock
     _Atomic(size_t) out;   // objects outside spans; written under lock
     _Atomic(size_t) pages; // of all spans; written under lock
+    _Atomic(size_t) returned; // pages given back since boot; written under lock
 };
 
 struct heap_class heap_class[HEAP_CLASSES + 1];
@@ -145,6 +146,7 @@ static void span_release(unsigned cls, uint32_t pfn)
     for (unsigned i = 0; i < c->pages; i++)
         atomic_store_explicit(&span[i].heap_class, 0, memory_order_relaxed);
     add(&stock[cls].pages, 0 - (size_t)c->pages);
+    add(&stock[cls].returned, c->pages);
     page_free_run(page_pfn_to_va(pfn), c->pages);
 }
 
@@ -282,10 +284,15 @@ size_t heap_span_out(unsigned cls)
     return atomic_load_explicit(&stock[cls].out, memory_order_relaxed);
 }
 
-size_t heap_span_pages(void)
+size_t heap_span_pages(unsigned cls)
+{
+    return atomic_load_explicit(&stock[cls].pages, memory_order_relaxed);
+}
+
+size_t heap_span_returned(void)
 {
     size_t n = 0;
     for (unsigned cls = 1; cls <= HEAP_CLASSES; cls++)
-        n += atomic_load_explicit(&stock[cls].pages, memory_order_relaxed);
+        n += atomic_load_explicit(&stock[cls].returned, memory_order_relaxed);
     return n;
 }

@@ -38,8 +38,16 @@ static void init_boot_core(void)
     arch_cpu_init_boot(&ms[0]);
 }
 
+// What the options say is to fail of all that follows.
+static void order_failures(void)
+{
+    heap_fail_after(cmdline_number("failmalloc", 0, 0, INT64_MAX));
+    page_fail_after(cmdline_number("failpage", 0, 0, INT32_MAX));
+}
+
 static void main_goroutine(void *unused)
 {
+    order_failures();
     trace_start_dumper();
     net_init();
     drivers_init();

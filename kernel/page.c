@@ -57,6 +57,8 @@ struct page_core {
 static struct page_core cores[MAX_CORES];
 static unsigned sharers = 1;
 static void (*pressure_fn)(void), (*wake_fn)(void);
+#define FAIL_TIMES 3 // attempts that fail in a row
+static _Atomic(int64_t) fail_in; // attempts until the last that is to fail; 0: none is
 // Legal to clear at any time, by any core; illegal to leave set when the refill has work.
 _Atomic(bool) page_reserve_full[MAX_CORES];
 
@@ -139,6 +141,23 @@ bool page_retry(void)
     return any;
 }
 
+bool page_fault_due(void)
+{
+    int64_t n = atomic_load_explicit(&fail_in, memory_order_relaxed);
+    while (n > 0)
+        if (atomic_compare_exchange_weak_explicit(&fail_in, &n, n - 1, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return n <= FAIL_TIMES;
+    return false;
+}
+
+int64_t page_fail_after(int64_t n)
+{
+    int64_t in = n > 0 ? n + FAIL_TIMES - 1 : 0;
+    int64_t left = atomic_exchange_explicit(&fail_in, in, memory_order_relaxed) - FAIL_TIMES + 1;
+    return MAX(left, 0);
+}
+
 static void *hand_out(uint32_t pfn, unsigned from)
 {
     struct page *pg = page_known(pfn);
@@ -153,6 +172,8 @@ void *page_alloc(unsigned order)
     uint32_t pfn;
     void *p = NULL;
     require(order <= PAGE_MAX_ORDER);
+    if (unlikely(page_fault_due()))
+        return NULL;
     if (order == 0) {
         preempt_disable();
         pfn = take_page(mine());
@@ -178,7 +199,8 @@ void *page_alloc_zeroed(unsigned order)
         preempt_disable();
         struct page_core *pc = mine();
         uint32_t n = get(&pc->n_zeroed);
-        if (n > 0) {
+        // With a failure ordered page_alloc counts.
+        if (n > 0 && likely(!atomic_load_explicit(&fail_in, memory_order_relaxed))) {
             set(&pc->n_zeroed, n - 1);
             p = hand_out(pc->zeroed[n - 1], PAGE_CACHED);
         }

@@ -44,6 +44,12 @@ void page_reserve_refill(void); // Context: g0
 // Per core; false: page_reserve_refill has work there. Legal to clear at any time, by any core.
 extern _Atomic(bool) page_reserve_full[];
 
+// Makes the n-th allocation from now (1: the next) fail, as if memory were exhausted, and with it
+// the two attempts after it, by which the heap would make up for it; 0: none. Returns how many were
+// left to go of the previous call, 0 once it has struck. Stacks that grow by a fault are not
+// counted: nobody could be told. For tests.
+int64_t page_fail_after(int64_t n);
+
 // How many cores share the memory, which sizes caches and reserves (one until it is said).
 // Context: boot.
 void page_set_cores(unsigned n);

@@ -346,6 +346,8 @@ void *page_alloc_run(size_t n, unsigned align_order)
     order = MAX(order, align_order);
     if (n == (size_t)1 << order)
         return page_alloc(order);
+    if (unlikely(page_fault_due()))
+        return NULL;
     uint32_t pfn = alloc_run((uint32_t)n, order);
     if (unlikely(!pfn) && page_retry())
         pfn = alloc_run((uint32_t)n, order);

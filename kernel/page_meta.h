@@ -109,6 +109,8 @@ size_t buddy_free_count(void);
 
 // page.c
 
+// True if this allocation is to fail (page_fail_after).
+bool page_fault_due(void);
 // A block could not be had: gives the buddy what this core keeps, and asks the other cores to do
 // the same. True if that may have helped. Context: preemptible or not, no lock held but the
 // heap's.

@@ -17,6 +17,9 @@
 
 int posix_memalign(void **out, size_t align, size_t n);
 
+// The debug build names whoever called us; the others take the short way.
+#define CALLER __builtin_return_address(0)
+
 static void *or_enomem(void *p)
 {
     if (!p)
@@ -26,24 +29,32 @@ static void *or_enomem(void *p)
 
 WEAK_EXPORT void *malloc(size_t n)
 {
-    return or_enomem(heap_alloc(n));
+    return or_enomem(DEBUG ? heap_alloc_at(16, n, CALLER) : heap_alloc(n));
 }
 
 WEAK_EXPORT void free(void *p)
 {
-    heap_free(p);
+    if (DEBUG)
+        heap_free_at(p, CALLER);
+    else
+        heap_free(p);
 }
 
 WEAK_EXPORT void *calloc(size_t n, size_t size)
 {
     size_t bytes;
-    return or_enomem(__builtin_mul_overflow(n, size, &bytes) ? NULL : heap_zalloc(bytes));
+    if (__builtin_mul_overflow(n, size, &bytes))
+        return or_enomem(NULL);
+    if (!DEBUG)
+        return or_enomem(heap_zalloc(bytes));
+    void *p = or_enomem(heap_alloc_at(16, bytes, CALLER));
+    return p ? memset(p, 0, bytes) : NULL;
 }
 
 // realloc(p, 0) gives an object of no bytes back, as malloc(0) does.
 WEAK_EXPORT void *realloc(void *p, size_t n)
 {
-    return or_enomem(p ? heap_realloc(p, n) : heap_alloc(n));
+    return or_enomem(p || DEBUG ? heap_realloc_at(p, n, CALLER) : heap_alloc(n));
 }
 
 WEAK_EXPORT void *aligned_alloc(size_t align, size_t n)
@@ -52,7 +63,7 @@ WEAK_EXPORT void *aligned_alloc(size_t align, size_t n)
         errno = EINVAL;
         return NULL;
     }
-    return or_enomem(heap_aligned_alloc(align, n));
+    return or_enomem(heap_alloc_at(align, n, CALLER));
 }
 
 WEAK_EXPORT void *memalign(size_t align, size_t n)
@@ -64,7 +75,7 @@ WEAK_EXPORT int posix_memalign(void **out, size_t align, size_t n)
 {
     if (align < sizeof(void *) || (align & (align - 1)) != 0)
         return EINVAL;
-    void *p = heap_aligned_alloc(align, n);
+    void *p = heap_alloc_at(align, n, CALLER);
     if (!p)
         return ENOMEM;
     *out = p;

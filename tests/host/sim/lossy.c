@@ -68,9 +68,12 @@ void lossy_inject(struct lossy *l, struct pbuf *p, int64_t delay_ns)
 static struct pbuf *alloc(void)
 {
     unsigned ppm = sim_opt.heap_fail_ppm;
+    int64_t nth = sim_opt.heap_fail_nth;
     sim_opt.heap_fail_ppm = 0;
+    sim_opt.heap_fail_nth = 0;
     struct pbuf *p = pbuf_alloc();
     sim_opt.heap_fail_ppm = ppm;
+    sim_opt.heap_fail_nth = nth;
     require(p);
     // A device that posts bare buffers leaves only its own header's room in front of a frame.
     if (sim_chance(500000))

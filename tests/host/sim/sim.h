@@ -22,6 +22,7 @@ struct sim_options {
     unsigned cores;           // 1 to 8; 0: 2
     unsigned switch_ppm;      // chance of changing cores at each point, in a million; 0: 50000
     unsigned heap_fail_ppm;   // chance that an allocation fails; may be changed while running
+    int64_t heap_fail_nth;    // 1: the next allocation fails; counted down to 0, which is none
     int64_t limit_ns;         // virtual time after which the run counts as hung; 0: one hour
     const char *cmdline;      // kernel options, "ip=10.0.0.1/24 gw=10.0.0.2"
     bool verbose;             // show the kernel's log

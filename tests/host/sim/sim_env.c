@@ -58,6 +58,8 @@ static void *allocate(size_t align, size_t n)
 {
     if (sim_chance(sim_opt.heap_fail_ppm))
         return NULL;
+    if (sim_opt.heap_fail_nth > 0 && --sim_opt.heap_fail_nth == 0)
+        return NULL;
     size_t front = ROUND_UP(MAX(sizeof(struct tag), align), align);
     char *base = NULL;
     if (posix_memalign((void **)&base, align, front + n))
