@@ -70,19 +70,25 @@ COMMON := -std=gnu11 -O2 -g $(CFLAGS_$(CPU)) -ffunction-sections -fdata-sections
     -fno-common -ffile-prefix-map=$(CURDIR)/= -U__linux__ -U__gnu_linux__ -U__linux -Ulinux \
     -nostdinc -Iinclude -isystem $(shell $(CC) -print-file-name=include) \
     -isystem $(NL)/include
+# A secret word below the return addresses of functions with arrays (kernel/canary.c). Not in the
+# rooms of the hot paths, which have no arrays that anyone's data goes to.
+CANARY := -fstack-protector-strong -mstack-protector-guard=global
 KFLAGS := $(COMMON) -ffreestanding -fvisibility=hidden -I. -Iarch/$(ARCH) \
     -mgeneral-regs-only $(KFLAGS_$(ARCH)) \
     -DHOSTILE=$(if $(filter hostile,$(MODE)),1,0) -DDEBUG=$(if $(filter debug,$(MODE)),1,0) \
     -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
     -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wno-unused-parameter
-AFLAGS := $(COMMON) -D__heddle__=1 -Wall
+AFLAGS := $(COMMON) $(CANARY) -D__heddle__=1 -Wall
 TFLAGS := $(AFLAGS) -I. -Iarch/$(ARCH) -Itests/boot/$(CPU) $(filter -DHOSTILE% -DDEBUG%,$(KFLAGS))
 LFLAGS := -nostdlib -static -no-pie -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
     -Wl,-z,noexecstack -Wl,--build-id=none -Wl,--no-warn-rwx-segments
 LIBS := -Wl,--start-group $(NL)/lib/libc.a $(NL)/lib/libm.a -lgcc -Wl,--end-group
 # The memory and string functions must not be turned into calls of themselves.
 FLAGS_lib := -fno-tree-loop-distribute-patterns
-FLAGS_libc := -D_GNU_SOURCE
+FLAGS_libc := -D_GNU_SOURCE $(CANARY)
+FLAGS_net := $(CANARY)
+FLAGS_drivers := $(CANARY)
+FLAGS_kernel := $(CANARY)
 
 # ---- the kernel ----
 

@@ -4,6 +4,7 @@
 #include "arch/arch.h"
 #include "kernel/app.h"
 #include "kernel/bootinfo.h"
+#include "kernel/canary.h"
 #include "kernel/clock.h"
 #include "kernel/cmdline.h"
 #include "kernel/console.h"
@@ -59,6 +60,7 @@ void kernel_main(const struct bootinfo *boot)
     static struct bootinfo bi;
     uint64_t mapped_start, mapped_end;
     init_boot_core();                   // the current G, traps
+    canary_init();
     bi = *boot;
     console_init();                     // the first output
     cmdline_init(bi.cmdline);

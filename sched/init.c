@@ -69,6 +69,7 @@ static bool make_g0(struct m *m)
 void sched_init(unsigned cores)
 {
     spin_init(&sched.lock, LOCK_SCHED);
+    stack_init();
     sched.slice_ns = cmdline_number("slice_us", 10000, 50, 10000000) * 1000;
     for (unsigned n = 0; n < cores; n++) {
         make_p(n);

@@ -286,6 +286,8 @@ extern void (*sched_goroutine_exit_hook)(struct g *gp);
 
 // Reserves a stack of the smallest class of at least max bytes and commits its top page. False: no
 // memory.
+// Draws where stacks lie. Context: boot core, before the first stack.
+void stack_init(void);
 bool stack_alloc(struct g *gp, size_t max);
 #define STACK_DEFAULT ((size_t)256 << 10)
 unsigned stack_class_of(size_t max);

@@ -2,18 +2,21 @@
 // Goroutine stacks: reserved ranges that never move, committed page by page.
 //
 // The region from STACK_BASE (arch_layout.h) is cut into one part for each class (16 KiB << class),
-// each part into slots of that size with a page between them. The lowest page of a slot is never
-// mapped: the guard. The top page is mapped when the slot is first used; the page-fault handler
-// maps others when anybody touches them (the goroutine growing, or another one writing through a
-// pointer into a stack not yet touched so deep). Two cores may fault on one page: the page table
-// decides by compare-and-swap, the loser gives its page back. Slots are used again with what is
-// committed.
+// each part into slots of that size with a page between them, from an address on that is drawn at
+// boot (`aslr=0`: from the part's beginning), so that nobody can know in advance where a stack
+// lies. The lowest page of a slot is never mapped: the guard. The top page is mapped when the slot
+// is first used; the page-fault handler maps others when anybody touches them (the goroutine
+// growing, or another one writing through a pointer into a stack not yet touched so deep). Two
+// cores may fault on one page: the page table decides by compare-and-swap, the loser gives its page
+// back. Slots are used again with what is committed.
 //
 // The fault handler gets pages from its core's reserve (page_alloc_fault) and takes no lock of this
 // room.
 
 #include <arch_layout.h>
 
+#include "kernel/cmdline.h"
+#include "kernel/entropy.h"
 #include "kernel/page.h"
 #include "kernel/panic.h"
 #include "sched/sched.h"
@@ -29,6 +32,12 @@ _Static_assert((size_t)1 << (MIN_SHIFT + STACK_DEFAULT_CLASS) == STACK_DEFAULT, 
 // Slots of each class ever reserved; those below are known to the fault handler.
 static _Atomic(uint64_t) slots[CLASSES];
 static uintptr_t kstack_next = KSTACK_BASE; // guard: boot core only
+// Where the first slot of a class lies within its part. Written by stack_init alone.
+static uintptr_t slide[CLASSES];
+
+// Up to a quarter of a part's addresses are passed over, and of the kernel's stacks' 1 GiB.
+#define SLIDE_MASK ((((uintptr_t)1 << STACK_CLASS_SHIFT) / 4 - 1) & ~(PAGE_SIZE - 1))
+#define KSTACK_SLIDE_MASK ((((uintptr_t)1 << 30) - 1) & ~(PAGE_SIZE - 1))
 
 // Slots lie one page further apart than they are large: were the distance a power of two, the top
 // pages of all stacks would compete for the same few entries of the translation caches.
@@ -39,7 +48,20 @@ static uintptr_t slot_stride(unsigned class)
 
 static uintptr_t slot_base(unsigned class, uint64_t n)
 {
-    return STACK_BASE + ((uintptr_t)class << STACK_CLASS_SHIFT) + n * slot_stride(class);
+    return STACK_BASE + ((uintptr_t)class << STACK_CLASS_SHIFT) + slide[class] +
+           n * slot_stride(class);
+}
+
+// Context: boot core, before the first stack.
+void stack_init(void)
+{
+    uintptr_t random[CLASSES + 1];
+    if (cmdline_number("aslr", 1, 0, 1) == 0)
+        return;
+    entropy_get(random, sizeof(random));
+    for (unsigned class = 0; class < CLASSES; class++)
+        slide[class] = random[class] & SLIDE_MASK;
+    kstack_next += random[CLASSES] & KSTACK_SLIDE_MASK;
 }
 
 unsigned stack_class_of(size_t max)
@@ -82,7 +104,7 @@ bool stack_alloc(struct g *gp, size_t max)
     if (class >= CLASSES)
         return false;
     uint64_t n = atomic_fetch_add_explicit(&slots[class], 1, memory_order_relaxed);
-    if ((n + 1) * slot_stride(class) > (uint64_t)1 << STACK_CLASS_SHIFT) {
+    if (slide[class] + (n + 1) * slot_stride(class) > (uint64_t)1 << STACK_CLASS_SHIFT) {
         atomic_fetch_sub_explicit(&slots[class], 1, memory_order_relaxed);
         return false;
     }
@@ -110,7 +132,9 @@ enum stack_fault stack_fault(uintptr_t va)
     if (class >= CLASSES)
         return STACK_FAULT_NOT_STACK;
     uintptr_t in_class = off & (((uintptr_t)1 << STACK_CLASS_SHIFT) - 1);
-    uint64_t n = in_class / slot_stride(class);
+    if (in_class < slide[class])
+        return STACK_FAULT_NOT_STACK;
+    uint64_t n = (in_class - slide[class]) / slot_stride(class);
     if (n >= atomic_load_explicit(&slots[class], memory_order_relaxed))
         return STACK_FAULT_NOT_STACK;
     uintptr_t in_slot = va - slot_base(class, n);

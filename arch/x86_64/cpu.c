@@ -11,7 +11,7 @@
 enum {
     CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_NE = 1 << 5, CR0_WP = 1 << 16,
     CR4_PGE = 1 << 7, CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10, CR4_UMIP = 1 << 11,
-    CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20,
+    CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21,
 };
 
 // What assembly relies on.
@@ -109,6 +109,7 @@ static void detect_features(void)
     if (max >= 7) {
         struct cpuid l7 = cpuid(7, 0);
         f->smep = l7.b >> 7 & 1;
+        f->smap = l7.b >> 20 & 1;
         f->umip = l7.c >> 2 & 1;
     }
     if (max_ext >= 0x80000001)
@@ -133,7 +134,9 @@ static void enable_features(void)
     write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE | CR0_WP);
     uint64_t cr4 = read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT;
     cr4 |= f->pge ? CR4_PGE : 0;
+    // No page is a user's: whatever becomes one by a mistake can be neither run nor read.
     cr4 |= f->smep ? CR4_SMEP : 0;
+    cr4 |= f->smap ? CR4_SMAP : 0;
     cr4 |= f->umip ? CR4_UMIP : 0;
     cr4 |= f->xsave ? CR4_OSXSAVE : 0;
     write_cr4(cr4);

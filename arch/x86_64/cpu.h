@@ -47,7 +47,7 @@ enum {
 extern struct cpu cpus[MAX_CORES];
 
 struct cpu_features {
-    bool x2apic, tsc_deadline, xsave, smep, umip, pge, pat, rdrand, gib_pages, fsgsbase;
+    bool x2apic, tsc_deadline, xsave, smep, smap, umip, pge, pat, rdrand, gib_pages, fsgsbase;
     bool hypervisor, invariant_tsc;
     uint32_t xsave_size; // bytes of the state a preempted goroutine saves
     uint64_t xcr0;
