@@ -68,7 +68,7 @@ KFLAGS_host := -DHOST_SAN=0
 COMMON := -std=gnu11 -O2 -g $(CFLAGS_$(CPU)) -ffunction-sections -fdata-sections \
     -fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables \
     -fno-common -ffile-prefix-map=$(CURDIR)/= -U__linux__ -U__gnu_linux__ -U__linux -Ulinux \
-    -nostdinc -Iinclude -isystem $(shell $(CC) -print-file-name=include) \
+    -nostdinc -Iinclude -Iarch/$(ARCH)/public -isystem $(shell $(CC) -print-file-name=include) \
     -isystem $(NL)/include
 # A secret word below the return addresses of functions with arrays (kernel/canary.c). Not in the
 # rooms of the hot paths, which have no arrays that anyone's data goes to.

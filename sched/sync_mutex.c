@@ -112,7 +112,7 @@ static void got_it(struct mutex *m, struct sync_waiter *me, uintptr_t state)
         lend_to_owner(m);
 }
 
-static void lock_slow(struct mutex *m)
+void mutex_lock_slow(struct mutex *m)
 {
     struct sync_waiter me = { .g = getg() };
     bool awake = false; // WOKEN is set on this goroutine's behalf
@@ -155,14 +155,6 @@ static void lock_slow(struct mutex *m)
         tries = 0;
         starving = starving || clock_mono_ns() - me.since_ns > STARVE_NS;
     }
-}
-
-void mutex_lock(struct mutex *m)
-{
-    uintptr_t free = 0;
-    // pairs: MUTEX-STATE
-    if (unlikely(!cas(m, &free, (uintptr_t)getg(), memory_order_acquire)))
-        lock_slow(m);
 }
 
 bool mutex_trylock(struct mutex *m)
@@ -237,7 +229,7 @@ static bool unlock_to_waiter(struct mutex *m)
     return true;
 }
 
-static void unlock_slow(struct mutex *m)
+void mutex_unlock_slow(struct mutex *m)
 {
     for (;;) {
         uintptr_t old = atomic_load_explicit(&m->state, memory_order_relaxed);
@@ -261,12 +253,4 @@ void mutex_check_locked(const struct mutex *m)
 {
     if (!mutex_owner(atomic_load_explicit(&m->state, memory_order_relaxed)))
         go_panic("sync: unlock of unlocked mutex");
-}
-
-void mutex_unlock(struct mutex *m)
-{
-    uintptr_t old = (uintptr_t)getg();
-    // pairs: MUTEX-STATE
-    if (unlikely(!cas(m, &old, 0, memory_order_release)))
-        unlock_slow(m);
 }

@@ -4,6 +4,7 @@
 #ifndef ARCH_AARCH64_INLINE_H
 #define ARCH_AARCH64_INLINE_H
 
+#include <heddle_self.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,9 +12,7 @@ struct g;
 
 static inline struct g *getg(void)
 {
-    struct g *gp;
-    __asm__("mrs %0, tpidr_el1" : "=r"(gp));
-    return gp;
+    return heddle_self();
 }
 
 static inline void setg(struct g *gp)

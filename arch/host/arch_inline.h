@@ -9,6 +9,7 @@
 #ifndef ARCH_HOST_INLINE_H
 #define ARCH_HOST_INLINE_H
 
+#include <heddle_self.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,9 +24,7 @@ void host_relax(void);
 
 static inline struct g *getg(void)
 {
-    struct g *gp;
-    __asm__("movq %%gs:0, %0" : "=r"(gp));
-    return gp;
+    return heddle_self();
 }
 
 static inline void setg(struct g *gp)

@@ -3,6 +3,7 @@
 #ifndef ARCH_X86_64_INLINE_H
 #define ARCH_X86_64_INLINE_H
 
+#include <heddle_self.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,9 +11,7 @@ struct g;
 
 static inline struct g *getg(void)
 {
-    struct g *gp;
-    __asm__("movq %%gs:0, %0" : "=r"(gp));
-    return gp;
+    return heddle_self();
 }
 
 static inline void setg(struct g *gp)

@@ -6,6 +6,7 @@
 #ifndef HEDDLE_SYNC_H
 #define HEDDLE_SYNC_H
 
+#include <heddle_self.h> // from arch/, by the include path
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +14,6 @@
 
 #pragma GCC visibility push(default)
 
-struct g;
 struct sync_waiter;
 
 // A queue of waiting goroutines.
@@ -29,12 +29,31 @@ struct mutex {
     struct sync_queue queue;
 };
 
+// The rest of mutex_lock and mutex_unlock where the plain case does not apply.
+void mutex_lock_slow(struct mutex *m);
+void mutex_unlock_slow(struct mutex *m);
+
 // Blocks until the mutex is the caller's.
-void mutex_lock(struct mutex *m);
+static inline void mutex_lock(struct mutex *m)
+{
+    uintptr_t free = 0;
+    // pairs: MUTEX-STATE
+    if (!atomic_compare_exchange_strong_explicit(&m->state, &free, (uintptr_t)heddle_self(),
+                                                 memory_order_acquire, memory_order_relaxed))
+        mutex_lock_slow(m);
+}
+
 // True: locked. False: somebody has it. Never blocks.
 bool mutex_trylock(struct mutex *m);
 // Panics "sync: unlock of unlocked mutex". Never blocks.
-void mutex_unlock(struct mutex *m);
+static inline void mutex_unlock(struct mutex *m)
+{
+    uintptr_t mine = (uintptr_t)heddle_self();
+    // pairs: MUTEX-STATE
+    if (!atomic_compare_exchange_strong_explicit(&m->state, &mine, 0, memory_order_release,
+                                                 memory_order_relaxed))
+        mutex_unlock_slow(m);
+}
 
 // Many readers or one writer. A waiting writer keeps new readers out, so a goroutine must not
 // read-lock twice.

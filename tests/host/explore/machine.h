@@ -8,6 +8,7 @@
 #ifndef TESTS_HOST_EXPLORE_MACHINE_H
 #define TESTS_HOST_EXPLORE_MACHINE_H
 #define TESTS_HOST_ARCH_INLINE_H // in place of tests/host/arch/arch_inline.h
+#define HEDDLE_SELF_H            // likewise
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,6 +32,7 @@ bool explore_irq_save(void);
 void explore_irq_enable(void);
 void explore_idle(void);
 
+static inline struct g *heddle_self(void) { return host_g; }
 static inline struct g *getg(void) { return host_g; }
 static inline void setg(struct g *gp) { host_g = gp; }
 static inline void arch_relax(void) { explore_relax("arch_relax", 0); }
