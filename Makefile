@@ -38,7 +38,7 @@ $(call one_of,MODE,normal hostile debug)
 $(if $(and $(filter-out x86_64,$(ARCH)),$(filter image iso flash,$(MAKECMDGOALS))),$(error \
     ARCH=$(ARCH): images of disks are made for x86_64 only))
 $(if $(filter TEST,$(given)),$(call one_of,TEST,hostile))
-$(if $(and $(TEST),$(filter-out test test-images,$(MAKECMDGOALS))),$(error \
+$(if $(and $(TEST),$(filter-out test test-images $(BUILD)/%,$(MAKECMDGOALS))),$(error \
     TEST=hostile belongs to 'make test'; use MODE=hostile here))
 $(if $(and $(TEST),$(filter-out hostile,$(MODE))),$(error TEST=hostile contradicts MODE=$(MODE)))
 $(if $(word 2,$(APP)),$(error APP='$(APP)': must be one path without blanks))
