@@ -42,10 +42,11 @@ static void enter(struct m *m, struct g *gp, bool grace)
 {
     struct p *p = m->p;
     g_set_status(gp, G_RUNNING, G_SYSCALL);
+    // An interrupt finds the P in m->p or in P_SYSCALL, else it would pass over the P's timers.
+    bool on = arch_irq_save();
     gp->in_block = true;
     m->blocked_p = p;
     m->p = NULL;
-    bool on = arch_irq_save();
     if (m->tick_ns == INT64_MAX)
         preempt_start_tick(m, p);
     if (grace && !runq_empty(p)) {
@@ -53,9 +54,9 @@ static void enter(struct m *m, struct g *gp, bool grace)
         m->tick_ns = MIN(m->tick_ns, clock_mono_ns() + GRACE_NS);
         preempt_arm(m, m->tick_ns);
     }
-    arch_irq_restore(on);
     // What the goroutine and the scheduler did with it, for whoever takes it. pairs: P-SYSCALL
     p_set_status(p, P_RUNNING, P_SYSCALL);
+    arch_irq_restore(on);
 }
 
 // True while the P of m, which is in a blocking call, has not been taken.
@@ -95,6 +96,8 @@ static bool regain(struct m *m)
         // It may have been taken by another M, which is in a blocking call by now: that one's loss.
         if (unlikely(atomic_load_explicit(&p->m, memory_order_relaxed) != m))
             own(m, p);
+        // A timer interrupt just before found no P here.
+        preempt_arm(m, timers_next(p));
     } else if ((p = pidle_get(p)) != NULL) {
         acquirep(m, p);
     } else {
@@ -162,6 +165,11 @@ bool block_irq(struct m *m, struct g *gp)
                atomic_load_explicit(&sched.idle_m, memory_order_seq_cst) == 0;
         if (!stop && netpoll_pending())
             pass_on_netpoll(m);
+        // A core that was looking already, and so was not woken, may have gone to sleep without
+        // them: before it sleeps an M looks only at timers that it guards. So this one looks again
+        // until they are another's.
+        if (!stop && guarded_next(m) <= clock_mono_ns())
+            preempt_arm(m, clock_mono_ns() + GRACE_NS);
     }
     if (!stop) {
         m->slice_over = false;
