@@ -386,6 +386,67 @@ static void resizing(void *arg)
     explore_done();
 }
 
+// ---- blocking calls: the P goes to others and comes back, or does not ----
+
+static void blocks(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        go_block_enter();
+        for (uint32_t n = explore_choose(200); n > 0; n--)
+            explore_relax("blocks", i);
+        go_block_exit();
+        if (explore_choose(2))
+            chan_send(ch[0], &i);
+        else if (explore_choose(2))
+            time_sleep(explore_choose(3000));
+    }
+    waitgroup_done(&all);
+}
+
+static void drains(void *arg)
+{
+    while (chan_recv(ch[0], NULL))
+        ;
+    chan_send(ch[1], NULL);
+}
+
+static void blocking(void *arg)
+{
+    ch[0] = chan_make(sizeof(int), explore_choose(2));
+    ch[1] = chan_make(0, 0);
+    check(go(drains, NULL) == 0);
+    start(blocks, 3);
+    if (explore_choose(2))
+        go_maxprocs(1 + (int)explore_choose(2));
+    waitgroup_wait(&all);
+    chan_close(ch[0]);
+    chan_recv(ch[1], NULL);
+    explore_done();
+}
+
+// Every core but one is in a blocking call, which ends when somebody else has run there.
+static void blocks_until(void *arg)
+{
+    go_block_enter();
+    computes();
+    go_block_exit();
+    waitgroup_done(&all);
+}
+
+static void blocked_hog(void *arg)
+{
+    if (explore_choose(2))
+        go_maxprocs(1 + (int)explore_choose(2));
+    start(blocks_until, go_numcpu() - 1);
+    if (explore_choose(2))
+        time_sleep(explore_choose(3000));
+    else
+        go_yield();
+    check(go(stops_it, NULL) == 0);
+    waitgroup_wait(&all);
+    explore_done();
+}
+
 static const struct scenario scenarios[] = {
     { "tree", tree },
     { "hog", hog },
@@ -397,6 +458,8 @@ static const struct scenario scenarios[] = {
     { "timers", timing },
     { "device", polling },
     { "maxprocs", resizing },
+    { "blocking", blocking },
+    { "blocked hog", blocked_hog },
 };
 
 int main(int argc, char **argv)
