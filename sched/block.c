@@ -49,7 +49,8 @@ static void enter(struct m *m, struct g *gp, bool grace)
     m->p = NULL;
     if (m->tick_ns == INT64_MAX)
         preempt_start_tick(m, p);
-    if (grace && !runq_empty(p)) {
+    if (grace && (!runq_empty(p) ||
+                  atomic_load_explicit(&sched.global_len, memory_order_relaxed) != 0)) {
         m->block_grace = true;
         m->tick_ns = MIN(m->tick_ns, clock_mono_ns() + GRACE_NS);
         preempt_arm(m, m->tick_ns);
