@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // test: srcs=tests/host/explore/machine.c,kernel/spinlock.c,sched/[a-r]*.c,sched/s[ey]*.c
 // test: srcs+=sched/ti*.c,sched/urgent.c,sched/world.c
-// test: cflags="-include tests/host/explore/machine.h -DRUNQ_SIZE=4" args="seeds=3000"
+// test: cflags="-include tests/host/explore/machine.h -DRUNQ_SIZE=4" args="seeds=6000"
 // test: timeout=120
 //
 // The scheduler, channels, select, sync and timers on the explored machine
