@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,2,4 exit=2 machines=microvm reject="eth0|never"
+// test: arch=x86_64 smp=1,2,4 exit=2 machines=microvm reject="eth0|never"
 // test: qemu="-machine acpi=off,auto-kernel-cmdline=off"
 // test: expect="refused(.|\n)*error: all goroutines are asleep - deadlock!(.|\n)*\[net accept"
 // On a machine without a network card nobody can call: who waits to accept waits for ever. But a

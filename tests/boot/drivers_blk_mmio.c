@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=1,4 machines=microvm timeout=90 mem=192M
+// test: arch=x86_64 smp=1,4 machines=microvm timeout=90 mem=192M
 // test: expect="(?s)entropy: virtio [^,]*$.*drivers_blk: all well"
 // test: qemu="-drive if=none,id=d0,driver=null-co,size=64M,read-zeroes=on,snapshot=on"
 // test: qemu+="-device virtio-blk-device,drive=d0"

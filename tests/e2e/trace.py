@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# test: timeout=120
+# test: arch=x86_64,host timeout=120
 """make run TRACE=: the file is what trace viewers read, and what it says can have happened: times
 never go back on a core, slices begin and end in pairs, no goroutine is on two cores at once, who
 was readied runs later. What the application prints is not touched by it."""
