@@ -23,7 +23,7 @@ endif
 
 GOALS := help run build image iso flash test model bench test-images tidy clean deps newlib
 RUN_VARS := SMP MEM ARGS PORTS BOOT LOG TIMEOUT MACHINE NIC DISK KVM KOPTS QEMU TRACE
-VARS := APP ARCH MODE BUILD TEST T V EXAMPLES DEV ICOUNT QUICK $(RUN_VARS)
+VARS := APP ARCH MODE SAN BUILD TEST T V EXAMPLES DEV ICOUNT QUICK $(RUN_VARS)
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 one_of = $(if $(filter-out $2,$($1))$(word 2,$($1)),$(error \
     $1=$($1): must be one of: $2))
@@ -37,6 +37,8 @@ $(call one_of,ARCH,x86_64 aarch64 host)
 $(call one_of,MODE,normal hostile debug)
 $(if $(and $(filter-out x86_64,$(ARCH)),$(filter image iso flash,$(MAKECMDGOALS))),$(error \
     ARCH=$(ARCH): images of disks are made for x86_64 only))
+$(if $(SAN),$(call one_of,SAN,thread address undefined))
+$(if $(and $(SAN),$(filter-out host,$(ARCH))),$(error SAN=$(SAN): only with ARCH=host))
 $(if $(filter TEST,$(given)),$(call one_of,TEST,hostile))
 $(if $(and $(TEST),$(filter-out test test-images $(BUILD)/%,$(MAKECMDGOALS))),$(error \
     TEST=hostile belongs to 'make test'; use MODE=hostile here))
@@ -53,7 +55,7 @@ STRIP := $(CROSS_$(ARCH))strip
 NM := $(CROSS_$(ARCH))nm
 # What is booted: the linked file, or what its segments make in memory.
 BOOTED := $(if $(filter aarch64,$(ARCH)),bin,elf)
-B := $(BUILD)/$(ARCH)-$(MODE)
+B := $(BUILD)/$(ARCH)-$(MODE)$(SAN:%=-%)
 # The processor; ARCH=host is a process on one.
 CPU := $(if $(filter host,$(ARCH)),x86_64,$(ARCH))
 NL := build/newlib-$(CPU)
@@ -64,7 +66,15 @@ quote = '$(subst ','\'',$1)'
 
 CFLAGS_x86_64 := -mno-red-zone -fcf-protection=none -fno-pic -fno-pie
 CFLAGS_aarch64 := -march=armv8-a -mno-outline-atomics -fno-pic -fno-pie
-KFLAGS_host := -DHOST_SAN=0
+# Sanitizers, for all but what stands between the kernel and Linux. What of undefined behaviour is
+# found is an invalid opcode. The thread sanitizer's calls at function entry and end would count
+# frames that g0 leaves without returning.
+SANFLAGS_thread := -fsanitize=thread --param=tsan-instrument-func-entry-exit=0 -Wno-tsan
+SANFLAGS_address := -fsanitize=address
+SANFLAGS_undefined := -fsanitize=undefined -fsanitize-undefined-trap-on-error
+SANFLAGS := $(SANFLAGS_$(SAN))
+HOSTED := $(filter thread address,$(SAN))
+KFLAGS_host := -DHOST_SAN=$(if $(HOSTED),$(if $(filter thread,$(SAN)),1,2),0)
 COMMON := -std=gnu11 -O2 -g $(CFLAGS_$(CPU)) -ffunction-sections -fdata-sections \
     -fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables \
     -fno-common -ffile-prefix-map=$(CURDIR)/= -U__linux__ -U__gnu_linux__ -U__linux -Ulinux \
@@ -78,7 +88,7 @@ KFLAGS := $(COMMON) -ffreestanding -fvisibility=hidden -I. -Iarch/$(ARCH) \
     -DHOSTILE=$(if $(filter hostile,$(MODE)),1,0) -DDEBUG=$(if $(filter debug,$(MODE)),1,0) \
     -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
     -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wno-unused-parameter
-AFLAGS := $(COMMON) $(CANARY) -D__heddle__=1 -Wall
+AFLAGS := $(COMMON) $(CANARY) -D__heddle__=1 -Wall $(SANFLAGS)
 TFLAGS := $(AFLAGS) -I. -Iarch/$(ARCH) -Itests/boot/$(CPU) $(filter -DHOSTILE% -DDEBUG%,$(KFLAGS))
 LFLAGS := -nostdlib -static -no-pie -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
     -Wl,-z,noexecstack -Wl,--build-id=none -Wl,--no-warn-rwx-segments
@@ -98,7 +108,8 @@ SRCS := $(sort $(foreach r,$(ROOMS),$(wildcard $r/*.c $r/*.S)))
 OBJS := $(SRCS:%=$B/%.o)
 
 $B/%.c.o: %.c $B/flags $(NL)/stamp
-	$(call say,CC $<)mkdir -p $(@D); $(CC) $(KFLAGS) $(FLAGS_$(<D)) -MMD -MP -c -o $@ $<
+	$(call say,CC $<)mkdir -p $(@D); $(CC) $(KFLAGS) $(FLAGS_$(<D)) \
+	    $(if $(filter arch/% boot/%,$<),,$(SANFLAGS)) -MMD -MP -c -o $@ $<
 
 $B/%.S.o: %.S $B/flags $(NL)/stamp
 	$(call say,AS $<)mkdir -p $(@D); $(CC) $(KFLAGS) -MMD -MP -c -o $@ $<
@@ -107,6 +118,7 @@ $B/%.S.o: %.S $B/flags $(NL)/stamp
 # registers: lib/ has what they need.
 KERNEL_NEEDS := main|drivers_host_probe|__errno|libc_start|symtab_blob|image_size|.*_start|.*_end
 KERNEL_IMPORTS := $(KERNEL_NEEDS)|__u?(div|mod)ti3|__popcountdi2
+KERNEL_IMPORTS := $(KERNEL_IMPORTS)$(if $(HOSTED),|__[at]san_.*|host_clone)
 
 $B/kernel.o: $(filter-out $B/libc/%,$(OBJS)) $B/objects
 	$(Q)$(LD) -r -o $@ $(filter %.o,$^); \
@@ -128,7 +140,7 @@ $B/linker.ld: $(or $(wildcard arch/$(ARCH)/image.ld),linker.ld) linker.ld \
 $B/flags $B/objects: FORCE
 	$(Q)mkdir -p $(@D); printf '%s\n' $(call quote,$($(@F)-text)) >$@.new; \
 	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
-flags-text = $(KFLAGS) $(AFLAGS) $(LFLAGS) $(shell $(CC) -dumpfullversion)
+flags-text = $(KFLAGS) $(AFLAGS) $(SANFLAGS) $(LFLAGS) $(shell $(CC) -dumpfullversion)
 objects-text = $(OBJS)
 
 # ---- the UEFI application: a loader with an image inside ----
@@ -167,13 +179,14 @@ $(foreach s,$2,$(eval $(call app_object,$1,$s,$4)))
 $B/$1.debug: $(foreach s,$2,$B/$1.d/$(notdir $s).o) $B/$3 $B/linker.ld tools/symtab $(NL)/stamp
 	$$(call say,LINK $B/$1.elf)set -e; d=$B/$1.d; \
 	objs="$$(filter %.o,$$^)"; \
+	$(if $(HOSTED),exec tools/sanlink $(SAN) $$@ $$$$objs $(NL)/lib/libc.a $(NL)/lib/libm.a;) \
 	$(CC) $(LFLAGS) -Wl,-T,$B/linker.ld -o $$$$d/pass1 $$$$objs $(LIBS); \
 	tools/symtab $$$$d/pass1 >$$$$d/symtab.S; \
 	$(CC) -c -o $$$$d/symtab.o $$$$d/symtab.S; \
 	$(CC) $(LFLAGS) -Wl,-T,$B/linker.ld -o $$@ $$$$objs $$$$d/symtab.o $(LIBS); \
 	rm -f $$$$d/pass1
 $B/$1.elf: $B/$1.debug
-	$(Q)$(STRIP) -o $$@ $$<
+	$(Q)$(if $(HOSTED),ln -f $$< $$@,$(STRIP) -o $$@ $$<)
 $B/$1.bin: $B/$1.debug
 	$(Q)$(OBJCOPY) -O binary $$< $$@
 -include $(foreach s,$2,$B/$1.d/$(notdir $s).d)
@@ -250,6 +263,7 @@ help:
 #:   KOPTS="slice_us=100"       options for the kernel
 #:   QEMU="-s -S"               more options for QEMU
 #:   MODE=normal                hostile: do the rare thing every time; debug: check lock order
+#:   SAN=thread                 with ARCH=host: thread, address, undefined: a sanitizer in all
 #: Also: V=1 shows the commands, BUILD=dir puts what is built elsewhere.
 
 # What is needed besides the ELF file to boot in the way asked for.
@@ -285,7 +299,7 @@ test-images: $(TESTS:%=$B/tests/%.$(BOOTED)) $(EXAMPLE_NAMES:%=$B/examples/%.$(B
 model: override T = model/*
 test model:
 	@tools/deps test
-	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --mode $(MODE) --build $(BUILD) \
+	@HEDDLE_DIE_WITH_PARENT=1 exec tools/test --mode $(MODE) --san "$(SAN)" --build $(BUILD) \
 	    --arch $(if $(filter ARCH,$(given)),$(ARCH),x86_64$(comma)host) $(call quote,$T)
 
 bench: | deps-run

@@ -40,9 +40,10 @@ static uint64_t mask_of(unsigned n)
 
 static bool waits_for_outside(struct g *gp)
 {
-    if (gp->is_system || atomic_load_explicit(&gp->status, memory_order_relaxed) != G_WAITING)
+    if (atomic_load_explicit(&gp->is_system, memory_order_relaxed) ||
+        atomic_load_explicit(&gp->status, memory_order_relaxed) != G_WAITING)
         return false;
-    switch (gp->wait_reason) {
+    switch (atomic_load_explicit(&gp->wait_reason, memory_order_relaxed)) {
     case WAIT_ACCEPT:
     case WAIT_DIAL:
     case WAIT_NET_READ:

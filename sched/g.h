@@ -84,7 +84,7 @@ struct g {
     _Atomic(uint8_t) urgency;      // URGENT_OWN and how often it is lent; any, see urgent.c
 
     _Atomic(uint32_t) status;      // enum g_status; the owner's to change, compare-and-swap
-    enum wait_reason wait_reason;  // owner; meaningful in G_WAITING
+    _Atomic(enum wait_reason) wait_reason; // owner; meaningful in G_WAITING; anyone may look
     int64_t wait_since_ns;         // owner; time_mono when it parked, 0 unless the dump wants it
 
     // Owned by whoever owns the G.
@@ -105,7 +105,7 @@ struct g {
     bool reent_ready;    // libc has initialised reent for this goroutine
     uint16_t libc_locks; // locks of the C library it holds, each as often as it took it
     bool in_block;       // between go_block_enter and go_block_exit
-    bool is_system;      // the runtime's own: not counted, keeps nobody from a deadlock verdict
+    _Atomic(bool) is_system; // the runtime's own: not counted, keeps nobody from a deadlock verdict
 
     struct g *all_next; // list of every G ever made, set once. guard: publication by release store
     _Alignas(16) unsigned char reent[G_REENT_SIZE]; // newlib's struct _reent, errno within

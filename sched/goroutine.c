@@ -185,10 +185,10 @@ static inline __attribute__((always_inline)) struct g *spawn(const char *name, s
     gp->name = name;
     gp->fn = fn;
     gp->arg = arg;
-    gp->is_system = is_system;
+    atomic_store_explicit(&gp->is_system, is_system, memory_order_relaxed);
     atomic_store_explicit(&gp->urgency, urgent ? URGENT_OWN : 0, memory_order_relaxed);
     gp->preempt_off = 0;
-    gp->wait_reason = WAIT_NONE;
+    atomic_store_explicit(&gp->wait_reason, WAIT_NONE, memory_order_relaxed);
     arch_init_context(gp, goroutine_start);
     g_set_status(gp, G_DEAD, G_RUNNABLE);
     atomic_store_explicit(&p->live, p->live + !is_system, memory_order_relaxed);

@@ -3,6 +3,8 @@
 
 #include <heddle/go.h>
 
+#include <arch_layout.h>
+
 #include "kernel/cmdline.h"
 #include "kernel/heap.h"
 #include "kernel/page.h"
@@ -51,13 +53,12 @@ static void init_m(unsigned n)
 // The scheduling stack of another core.
 static bool make_g0(struct m *m)
 {
-    enum { G0_PAGES = 6 };
     struct g *g0 = heap_zalloc(sizeof(*g0));
-    uintptr_t top = g0 ? stack_alloc_kernel(G0_PAGES) : 0;
+    uintptr_t top = g0 ? stack_alloc_kernel(G0_STACK_PAGES) : 0;
     if (!top)
         return false;
     g0->stack_top = top;
-    g0->stack_lo = top - G0_PAGES * 4096;
+    g0->stack_lo = top - G0_STACK_PAGES * 4096;
     g0->name = "g0";
     g0->m = m;
     atomic_store_explicit(&g0->status, G_RUNNING, memory_order_relaxed);
@@ -83,6 +84,18 @@ void sched_init(unsigned cores)
     acquirep(&ms[0], ps[0]);
 }
 
+static _Atomic(bool) counted; // how many cores there are is known. pairs: CORES-COUNTED
+
+// Where another core begins. How many Ms and Ps there are is written when all have come up, and
+// plainly, so nobody looks before.
+static void core_main(void)
+{
+    // pairs: CORES-COUNTED
+    while (!atomic_load_explicit(&counted, memory_order_acquire))
+        arch_relax();
+    m_main();
+}
+
 static void start_cores(unsigned cores)
 {
     unsigned up = 1;
@@ -93,7 +106,7 @@ static void start_cores(unsigned cores)
             break;
         }
         // Ms are numbered without gaps: a core that does not come up ends the list.
-        if (!arch_start_core(n, m, m_main)) {
+        if (!arch_start_core(n, m, core_main)) {
             klog("core %u: did not come up; %u cores run", n, up);
             break;
         }
@@ -105,6 +118,8 @@ static void start_cores(unsigned cores)
         ms[n].oldp = ps[n];
         atomic_fetch_or_explicit(&sched.idle_p, (uint64_t)1 << n, memory_order_seq_cst);
     }
+    // pairs: CORES-COUNTED
+    atomic_store_explicit(&counted, true, memory_order_release);
 }
 
 static struct {
@@ -132,11 +147,10 @@ void sched_start(void (*fn)(void *), void *arg)
     if (!arch_cpu_alloc(0))
         throw("sched_start: no memory for the boot core's stacks");
     arch_cpu_init(&ms[0]);
-    enum { G0_PAGES = 6 };
-    uintptr_t top = stack_alloc_kernel(G0_PAGES);
+    uintptr_t top = stack_alloc_kernel(G0_STACK_PAGES);
     if (!top)
         throw("sched_start: no memory for the boot core's g0");
     g0->stack_top = top;
-    g0->stack_lo = top - G0_PAGES * 4096;
+    g0->stack_lo = top - G0_STACK_PAGES * 4096;
     arch_call_on_stack(top, start_on_g0);
 }

@@ -99,7 +99,7 @@ void gopark(park_commit_fn *commit, void *arg, enum wait_reason reason)
     struct m *m = gp->m;
     if (unlikely(gp == m->g0))
         throw("gopark: called on g0");
-    gp->wait_reason = reason;
+    atomic_store_explicit(&gp->wait_reason, reason, memory_order_relaxed);
     gp->wait_since_ns = m->now_ns;
     m->park_commit = commit;
     m->park_arg = arg;

@@ -91,7 +91,7 @@ SCHED_HOT void goparkunlock_inline(struct spinlock *l, enum wait_reason reason)
 {
     struct g *gp = getg();
     struct m *m = gp->m;
-    gp->wait_reason = reason;
+    atomic_store_explicit(&gp->wait_reason, reason, memory_order_relaxed);
     gp->wait_since_ns = m->now_ns;
     // Holding l keeps the goroutine on this M until park_unlock_m has read it.
     m->park_arg = l;

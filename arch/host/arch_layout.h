@@ -5,18 +5,24 @@
 #ifndef ARCH_HOST_LAYOUT_H
 #define ARCH_HOST_LAYOUT_H
 
+// HOST_SAN: which sanitizer.
+#define HOST_SAN_THREAD 1
+#define HOST_SAN_ADDRESS 2
+
 #if HOST_SAN
 #define HOST_RAM_BASE ((uintptr_t)0x550000000000)
 #define HOST_RAM_MAX ((uintptr_t)1 << 38)
 #define KSTACK_BASE ((uintptr_t)0x554000000000)
 #define STACK_BASE ((uintptr_t)0x555000000000)
 #define STACK_CLASS_SHIFT 36 // 64 GiB of addresses a class of stacks
+#define G0_STACK_PAGES 64    // with room for a report
 #else
 #define HOST_RAM_BASE ((uintptr_t)0x400000000000)
 #define HOST_RAM_MAX ((uintptr_t)1 << 39)
 #define KSTACK_BASE ((uintptr_t)0x0fff00000000)
 #define STACK_BASE ((uintptr_t)0x100000000000)
 #define STACK_CLASS_SHIFT 41 // 2 TiB
+#define G0_STACK_PAGES 6
 #endif
 #define HOST_STACK_CLASSES 18
 #define HOST_STACKS_END (STACK_BASE + ((uintptr_t)HOST_STACK_CLASSES << STACK_CLASS_SHIFT))

@@ -17,6 +17,7 @@ host_signal_return:
     ud2
     .size host_signal_return, . - host_signal_return
 
+#if !HOST_SAN // else in san/glue.c
 // long host_clone(uintptr_t top, void (*fn)(void)) The new thread has the caller's registers, but
 // for the stack and the result.
     .globl host_clone
@@ -37,5 +38,6 @@ host_clone:
     call *%r9
     ud2
     .size host_clone, . - host_clone
+#endif
 
     .section .note.GNU-stack, "", @progbits

@@ -3,6 +3,8 @@
 #ifndef ARCH_HOST_HOST_H
 #define ARCH_HOST_HOST_H
 
+#include <arch_layout.h>
+
 #include "arch/host/linux.h"
 #include "sched/g.h"
 
@@ -31,6 +33,7 @@ struct cpu {
     int tid;                   // 0: not started
     int timer;                 // Linux's number for its timer
     bool have_timer;
+    bool stop_wanted;          // a stop signal came at a wrong moment; see trap.c
     uintptr_t signal_stack;    // its upper end, 0 until it is made
 };
 
@@ -46,7 +49,7 @@ static inline struct cpu *this_cpu(void)
 // Signals of which Linux keeps one at most for a thread that does not take it: SIGALRM, SIGURG,
 // SIGIO, SIGUSR2.
 enum { SIGNAL_TIMER = 14, SIGNAL_WAKE = 23, SIGNAL_IO = 29, SIGNAL_STOP = 12 };
-enum { SIGNAL_STACK_PAGES = 16 };
+enum { SIGNAL_STACK_PAGES = HOST_SAN ? 64 : 16 };
 #define SIGNAL_BIT(n) (1ull << ((n) - 1))
 #define INTERRUPT_SIGNALS \
     (SIGNAL_BIT(SIGNAL_TIMER) | SIGNAL_BIT(SIGNAL_WAKE) | SIGNAL_BIT(SIGNAL_IO))
@@ -82,9 +85,17 @@ void host_file_interrupts(int fd, bool on);
 
 // Reserves memory of that size, at most HOST_RAM_MAX; false: Linux refused.
 bool host_map_ram(uint64_t bytes);
+// Maps all of a stack, for sanitizers: their code touches it too, and a fault must not interrupt
+// it. Its pages are in nobody's books. Does nothing the second time.
+void host_map_whole(uintptr_t lo, uintptr_t hi);
 
 // timer.c
 void host_timer_init(struct cpu *c);
+// Has the thread's timer interrupt it in a moment. Context: the thread itself, a signal handler.
+void host_timer_soon(struct cpu *c);
+
+// asan.c: gp's stack is about to be used afresh.
+void host_asan_new_stack(struct g *gp);
 
 // smp.c: the part of a thread's setting up that only itself can do. Context: interrupts off.
 void host_thread_init(struct cpu *c);

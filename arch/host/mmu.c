@@ -120,6 +120,15 @@ bool arch_map_page(uintptr_t va, uint64_t pa, unsigned flags, void *(*alloc)(voi
     return true;
 }
 
+void host_map_whole(uintptr_t lo, uintptr_t hi)
+{
+    _Atomic(uint32_t) *e = entry_of(lo);
+    if (atomic_load_explicit(e, memory_order_relaxed) != 0)
+        return;
+    if (linux_sys(SYS_MPROTECT, lo, hi - lo, PROT_READ | PROT_WRITE) == 0)
+        atomic_store_explicit(e, ENTRY_READY, memory_order_relaxed);
+}
+
 uint64_t arch_unmap_page(uintptr_t va)
 {
     _Atomic(uint32_t) *e = entry_of(va);

@@ -15,4 +15,9 @@
 3:  popfq;                       \
     jmp arch_preempt_stub
 
+#if HOST_SAN == 2 // AddressSanitizer: what precedes them is in asan.c
+#define arch_gogo raw_gogo
+#define arch_longjmp raw_longjmp
+#endif
+
 #include "arch/x86_64/switch.S"

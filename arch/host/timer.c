@@ -73,6 +73,12 @@ void host_timer_init(struct cpu *c)
     c->have_timer = true;
 }
 
+void host_timer_soon(struct cpu *c)
+{
+    struct linux_itimerspec when = { .value = { .nsec = 20000 } };
+    linux_sys(SYS_TIMER_SETTIME, c->timer, 0, &when, 0);
+}
+
 void arch_timer_arm(int64_t deadline_ns)
 {
     struct cpu *c = this_cpu();

@@ -52,6 +52,10 @@ void arch_saved_frame(const struct g *gp, uintptr_t *pc, uintptr_t *fp)
 void arch_init_context(struct g *gp, void (*entry)(void))
 {
     uint64_t *sp = (uint64_t *)gp->stack_top;
+    if (HOST_SAN)
+        host_map_whole(gp->stack_lo, gp->stack_top);
+    if (HOST_SAN == HOST_SAN_ADDRESS)
+        host_asan_new_stack(gp);
     *--sp = 0; // return address of entry
     *--sp = (uintptr_t)entry;
     for (int i = 0; i < 6; i++)
@@ -70,12 +74,27 @@ static void inject_preempt(struct linux_ucontext *uc)
     uc->reg[REG_RIP] = (uintptr_t)arch_preempt_stub;
 }
 
+// Sanitizers' code is not made to be interrupted by ours, let alone to go on in another thread. A
+// signal that finds the thread in it is left for the next one, which the timer brings.
+static bool is_ours(const struct linux_ucontext *uc)
+{
+    extern char text_start[], text_end[];
+    uintptr_t pc = uc->reg[REG_RIP];
+    return !HOST_SAN || (pc >= (uintptr_t)text_start && pc < (uintptr_t)text_end);
+}
+
 void host_interrupt(int sig, struct linux_siginfo *info, struct linux_ucontext *uc)
 {
     struct cpu *c = this_cpu();
     // Who sends a wake has set its bit before the signal.
     uint32_t bit = sig == SIGNAL_TIMER ? PENDING_TIMER : sig == SIGNAL_IO ? PENDING_IO : 0;
     atomic_fetch_or_explicit(&c->pending, bit, memory_order_seq_cst);
+    if (!is_ours(uc)) {
+        host_timer_soon(c);
+        return;
+    }
+    if (HOST_SAN && c->stop_wanted)
+        host_stop(sig, info, uc);
     if (c->irq_off)
         return;
     c->irq_off = 1;
@@ -134,6 +153,10 @@ void host_exception(int sig, struct linux_siginfo *info, struct linux_ucontext *
 
 void host_stop(int sig, struct linux_siginfo *info, struct linux_ucontext *uc)
 {
-    if (panicking())
+    struct cpu *c = this_cpu();
+    c->stop_wanted = !is_ours(uc);
+    if (c->stop_wanted)
+        host_timer_soon(c);
+    else if (panicking())
         panic_stop_here((const struct trap_frame *)uc);
 }

@@ -9,4 +9,6 @@
 #define STACK_BASE ((uintptr_t)0xffffa00000000000)
 #define STACK_CLASS_SHIFT 42 // 4 TiB of addresses a class of stacks
 
+#define G0_STACK_PAGES 6
+
 #endif

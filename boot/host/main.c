@@ -14,6 +14,9 @@ enum { LINE_BYTES = 8192 };
 #define MEM_DEFAULT (512ull << 20)
 #define MEM_LEAST (8ull << 20)
 
+#if HOST_SAN
+__attribute__((visibility("default"))) // called by arch/host/san/glue.c
+#endif
 _Noreturn void host_main(uintptr_t *stack);
 
 static char line[LINE_BYTES] = "crlf=0";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// test: smp=2 exit=2
+// test: san=none,undefined smp=2 exit=2
 // test: expect="cannot write address 0x[0-9a-f]+ \\(not mapped\\)"
 //
 // Text is not writable under another address: the direct map leaves it out.
