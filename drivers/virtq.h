@@ -194,7 +194,8 @@ static inline bool virtq_irq_on(struct virtq *q, uint16_t after)
 // turns it on.
 static inline void virtq_irq_mask(const struct virtq *q)
 {
-    if (!q->event_idx)
+    // A device may interrupt before it has a queue.
+    if (q->avail && !q->event_idx)
         atomic_store_explicit(&q->avail->flags, VRING_AVAIL_NO_INTERRUPT, memory_order_relaxed);
 }
 

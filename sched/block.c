@@ -121,7 +121,10 @@ static void exit_m(struct g *gp)
     m->block_grace = false;
     g_set_status(gp, G_SYSCALL, G_RUNNABLE);
     dropg(m, gp);
-    globrunq_put(gp);
+    if (unlikely(is_urgent(gp)))
+        urgent_put_elsewhere(gp);
+    else
+        globrunq_put(gp);
     idle_without_p(m);
     schedule();
 }
@@ -161,7 +164,8 @@ bool block_irq(struct m *m, struct g *gp)
         wake_now();
         // No core is free for the P: this one is. Goroutines that are merely queued get it at the
         // end of a slice.
-        bool now = m->slice_over || netpoll_pending() || guarded_next(m) <= clock_mono_ns();
+        bool now = m->slice_over || netpoll_pending() || guarded_next(m) <= clock_mono_ns() ||
+                   atomic_load_explicit(&sched.urgent_len, memory_order_seq_cst) != 0;
         stop = now && atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
                atomic_load_explicit(&sched.idle_m, memory_order_seq_cst) == 0;
         if (!stop && netpoll_pending())
@@ -193,7 +197,10 @@ void block_stopped(struct m *m, struct g *gp)
     // Somebody came for the P after all.
     m->slice_over = false;
     atomic_store_explicit(&gp->preempt_pending, false, memory_order_relaxed);
-    atomic_store_explicit(&m->resched, false, memory_order_relaxed);
+    atomic_store_explicit(&m->resched, false, memory_order_seq_cst);
+    // What a device announced up to here is the new owner's to look at.
+    if (netpoll_pending())
+        pass_on_netpoll(m);
     arch_gogo(gp);
 }
 

@@ -53,7 +53,7 @@ struct g *g_new(size_t stack_max)
     return gp;
 }
 
-static struct g *take_global(unsigned class)
+static __attribute__((noinline)) struct g *take_global(unsigned class)
 {
     spin_lock(&gfree.lock);
     struct g *gp = gfree.free[class];
@@ -64,7 +64,7 @@ static struct g *take_global(unsigned class)
 }
 
 // Context: not preemptible, p owned.
-static struct g *gfree_get(struct p *p, unsigned class)
+static inline __attribute__((always_inline)) struct g *gfree_get(struct p *p, unsigned class)
 {
     if (unlikely(class != STACK_DEFAULT_CLASS))
         return take_global(class);
@@ -186,7 +186,10 @@ static inline __attribute__((always_inline)) struct g *spawn(const char *name, s
     gp->fn = fn;
     gp->arg = arg;
     atomic_store_explicit(&gp->is_system, is_system, memory_order_relaxed);
-    atomic_store_explicit(&gp->urgency, urgent ? URGENT_OWN : 0, memory_order_relaxed);
+    // Not a store: a loan to the goroutine that had this G may be on its way (sync_lend.c).
+    uint8_t urgency = atomic_load_explicit(&gp->urgency, memory_order_relaxed);
+    if (unlikely(((urgency & URGENT_OWN) != 0) != urgent))
+        atomic_fetch_xor_explicit(&gp->urgency, URGENT_OWN, memory_order_relaxed);
     gp->preempt_off = 0;
     atomic_store_explicit(&gp->wait_reason, WAIT_NONE, memory_order_relaxed);
     arch_init_context(gp, goroutine_start);

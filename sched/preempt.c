@@ -183,7 +183,12 @@ void preempt_m(struct g *gp)
     } else if (slice_over || HOSTILE) {
         globrunq_put(gp);
     } else if (poll_readied(m, p)) {
-        runq_put_ring(p, gp);
+        // A tick has come since its slice began: behind everybody, for the slice that it would get
+        // after the ring would be a whole one again, and the global queue would wait for that.
+        if (p->schedtick == m->tick_seen)
+            globrunq_put(gp);
+        else
+            runq_put_ring(p, gp);
     } else if (atomic_load_explicit(&m->look, memory_order_relaxed)) {
         // Something goes before it; then it goes on in its slice.
         runq_put(p, gp, true);

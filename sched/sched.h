@@ -197,6 +197,9 @@ static inline bool is_urgent(struct g *gp)
 // Queues gp, G_RUNNABLE and urgent, and sees to it that somebody runs it now. Context: as goready,
 // not preemptible.
 void urgent_put(struct g *gp);
+// The same for an M that gives up what it did: another core is to run gp. Context: g0, perhaps
+// without a P.
+void urgent_put_elsewhere(struct g *gp);
 // urgent_put and the preempt_enable owed for it; always true.
 bool ready_urgent(struct g *gp);
 // The first urgent goroutine, for the M of p to run next; NULL: there is none.

@@ -101,8 +101,11 @@ static void write_events(unsigned core)
     dumped[core] = end;
 }
 
+static _Atomic(uint32_t) orders; // to start or stop
+
 void trace_dump(void)
 {
+    uint32_t before = atomic_load_explicit(&orders, memory_order_relaxed);
     bool on = atomic_exchange_explicit(&trace_on, false, memory_order_relaxed);
     n_seen = 0;
     kprintf(MARK "begin cores=%u procs=%u now=%lx\n", sched.n_m, sched.n_p,
@@ -113,7 +116,9 @@ void trace_dump(void)
     for (unsigned core = 0; core < sched.n_m; core++)
         write_events(core);
     kprintf(MARK "end\n");
-    atomic_store_explicit(&trace_on, on, memory_order_relaxed);
+    // Unless somebody has started or stopped it meanwhile.
+    if (on && atomic_load_explicit(&orders, memory_order_relaxed) == before)
+        atomic_store_explicit(&trace_on, true, memory_order_relaxed);
 }
 
 int go_trace_dump(void)
@@ -131,11 +136,13 @@ int go_trace_dump(void)
 
 void go_trace_start(void)
 {
+    atomic_fetch_add_explicit(&orders, 1, memory_order_relaxed);
     atomic_store_explicit(&trace_on, true, memory_order_relaxed);
 }
 
 void go_trace_stop(void)
 {
+    atomic_fetch_add_explicit(&orders, 1, memory_order_relaxed);
     atomic_store_explicit(&trace_on, false, memory_order_relaxed);
 }
 

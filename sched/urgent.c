@@ -75,7 +75,9 @@ static void tell(struct m *m)
 // all: one may just be about to run an ordinary one.
 static void tell_another(struct m *mine)
 {
-    if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0) {
+    // Beside a blocking call a P is idle and no core may be.
+    if (atomic_load_explicit(&sched.idle_p, memory_order_seq_cst) != 0 &&
+        atomic_load_explicit(&sched.idle_m, memory_order_seq_cst) != 0) {
         wake_now();
         return;
     }
@@ -86,11 +88,9 @@ static void tell_another(struct m *mine)
             return;
         }
     }
-    for (unsigned i = 0; i < sched.n_m; i++) {
-        struct m *m = atomic_load_explicit(&ps[i]->m, memory_order_relaxed);
-        if (m && m != mine)
-            tell(m);
-    }
+    for (unsigned i = 0; i < sched.n_m; i++)
+        if (&ms[i] != mine)
+            tell(&ms[i]);
 }
 
 void urgent_put(struct g *gp)
@@ -99,12 +99,18 @@ void urgent_put(struct g *gp)
     struct m *m = me->m;
     bool more = atomic_load_explicit(&sched.urgent_len, memory_order_relaxed) != 0;
     put(gp);
-    if (more || (me != m->g0 && !runs_ordinary(m->p))) {
+    if (more || (me != m->g0 && is_urgent(me))) {
         tell_another(m);
     } else if (me != m->g0) {
         m_resched(m);
         atomic_store_explicit(&me->preempt_pending, true, memory_order_relaxed);
     }
+}
+
+void urgent_put_elsewhere(struct g *gp)
+{
+    put(gp);
+    tell_another(getg()->m);
 }
 
 bool ready_urgent(struct g *gp)
@@ -114,7 +120,7 @@ bool ready_urgent(struct g *gp)
     return true;
 }
 
-// Takes gp out of p's queue, whose order stays. Context: the world is stopped.
+// Takes gp out of p's queue; runnext goes to its end. Context: the world is stopped.
 static bool take_from(struct p *p, struct g *gp)
 {
     bool found = false;

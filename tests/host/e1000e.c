@@ -72,7 +72,7 @@ int irq_alloc(irq_handler_fn *fn, void *arg, const char *name)
 
 void irq_free(int vector) {}
 unsigned pci_msix_init(struct pci_dev *d) { return card.kind == MSIX ? (unsigned)card.vectors : 0; }
-void pci_msix_route(struct pci_dev *d, unsigned e, int vector, unsigned core) {}
+bool pci_msix_route(struct pci_dev *d, unsigned e, int vector, unsigned core) { return true; }
 void pci_msix_enable(struct pci_dev *d, bool on) {}
 bool pci_msi_enable(struct pci_dev *d, int vector, unsigned core) { return card.kind == MSI; }
 

@@ -93,7 +93,14 @@ static bool queue_start(struct virtio_dev *dev, struct virtq *q, int irq)
     return true;
 }
 
-static unsigned irqs_start(struct virtio_dev *dev, unsigned n) { return MIN(n, card->vectors); }
+// The device does not wait for its queues before it interrupts.
+static unsigned irqs_start(struct virtio_dev *dev, unsigned n)
+{
+    n = MIN(n, card->vectors);
+    for (unsigned i = 0; i < n; i++)
+        dev->irqs[i].fn(dev->irqs[i].arg);
+    return n;
+}
 
 static const struct virtio_ops ops = {
     get_status, set_status, get_features, set_features, config, generation,

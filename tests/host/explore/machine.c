@@ -516,6 +516,7 @@ bool arch_cpu_alloc(unsigned core) { return true; }
 void arch_cpu_init(struct m *m) {}
 bool heap_init_core(unsigned core) { return true; }
 void page_reserve_refill(void) {}
+void stack_init(void) {}
 bool page_scarce(void) { return false; }
 void page_on_pressure_wake(void (*wake)(void)) {}
 void klog(const char *fmt, ...) {}
