@@ -355,9 +355,10 @@ static void primes(void)
     go(generates, c);
     for (int p; chan_recv(c, &p); n++) {
         struct sieve *s = malloc(sizeof(*s));
-        *s = (struct sieve){ c, chan_make(sizeof(int), 0), last = p };
-        go(filters, s);
-        c = s->out;
+        struct chan *out = chan_make(sizeof(int), 0);
+        *s = (struct sieve){ c, out, last = p };
+        go(filters, s); // and s is the filter's: it may be freed at once
+        c = out;
     }
     check(n == 78 && last == 397);
 }
